@@ -1,0 +1,98 @@
+//! What a machine is, as far as reservations depend on it. It refuses to hold a guess: each fact is a [`Reading`] that says where it came from.
+
+use serde::Serialize;
+
+use super::{Bytes, CpuSet, KubeletVersion, Reading};
+
+/// Huge pages of one size that are set aside; they cannot be used as ordinary memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HugePages {
+    /// Size of one page.
+    pub size_bytes: u64,
+    /// How many there are.
+    pub count: u64,
+}
+
+/// The cgroup hierarchy that is mounted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Cgroups {
+    /// 1 or 2.
+    pub version: u8,
+    /// Controllers of the root cgroup; empty for version 1.
+    pub controllers: Vec<String>,
+}
+
+/// A file system's size.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Filesystem {
+    /// The directory that was asked about.
+    pub path: String,
+    /// All of it, in bytes, as kubelet counts nodefs capacity.
+    pub total_bytes: u64,
+    /// What is free for root and others, in bytes.
+    pub available_bytes: u64,
+}
+
+/// What tells one machine from another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Identity {
+    /// DMI product UUID; empty where the firmware has none or it cannot be read.
+    pub product_uuid: String,
+    /// Online CPUs.
+    pub cores: u32,
+    /// MemTotal in bytes.
+    pub memory_bytes: u64,
+}
+
+/// All facts about the machine, each with its origin.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Machine {
+    /// Online CPUs as kubelet's cadvisor counts them.
+    pub cores: Reading<u32>,
+    /// The numbers of the online CPUs.
+    #[serde(skip)]
+    pub online_cpus: Reading<CpuSet>,
+    /// MemTotal, which is kubelet's memory capacity.
+    pub memory: Reading<Bytes>,
+    /// Installed memory: online memory blocks times their size.
+    pub installed_memory: Reading<Bytes>,
+    /// Huge pages by size.
+    pub huge_pages: Reading<Vec<HugePages>>,
+    /// Total swap.
+    pub swap: Reading<Bytes>,
+    /// NUMA nodes.
+    #[serde(skip)]
+    pub numa_nodes: Reading<CpuSet>,
+    /// cgroup version and controllers.
+    pub cgroups: Reading<Cgroups>,
+    /// Kernel release.
+    pub kernel: Reading<String>,
+    /// min(kernel.pid_max, kernel.threads-max): kubelet's pid capacity.
+    pub pids: Reading<u64>,
+    /// The file system of kubelet's root directory (nodefs).
+    pub node_filesystem: Reading<Filesystem>,
+    /// The file system of the container runtime's state.
+    pub container_filesystem: Reading<Filesystem>,
+    /// Cloud instance type, such as m5.xlarge.
+    pub instance_type: Reading<String>,
+    /// DMI product UUID, which tells a baked image from the machine that runs it.
+    pub product_uuid: Reading<String>,
+    /// kubelet's version.
+    pub kubelet_version: Reading<KubeletVersion>,
+}
+
+impl Machine {
+    /// What a placed file is stamped with; a fact that could not be read counts as empty.
+    pub fn identity(&self) -> Identity {
+        Identity {
+            product_uuid: self.product_uuid.value().cloned().unwrap_or_default(),
+            cores: self.cores.value().copied().unwrap_or_default(),
+            memory_bytes: self.memory.value().map(|b| b.0).unwrap_or_default(),
+        }
+    }
+}
