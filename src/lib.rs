@@ -2,5 +2,9 @@
 //!
 //! `tests/architecture.rs` holds the floors.
 
+/// Floor 1: the one door to the machine.
+pub mod host;
 /// Floor 0: plain words and numbers.
 pub mod model;
+/// Floor 2: from the host to readings.
+pub mod sample;
