@@ -1,0 +1,279 @@
+// The validator: asks a real kubelet what it says of each case and prints one JSON line per case. The script
+// ../verdict builds and starts it; that script's header is the manual. It refuses to judge where it could not look:
+// a kubelet that was stopped by the laboratory and not by its configuration is "unknown", never "accepted".
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"log"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sort"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// One case as it lies on disk.
+type testCase struct {
+	name, config, dropIns, meminfo string
+	flags                          []string
+}
+
+// What is printed for it.
+type outcome struct {
+	Case    string `json:"case"`
+	Version string `json:"version"`
+	Stage   string `json:"stage"`
+	Verdict string `json:"verdict"`
+	Error   string `json:"error"`
+	Exit    int    `json:"exit"`
+	Millis  int64  `json:"ms"`
+}
+
+func main() {
+	log.SetFlags(0)
+	log.SetPrefix("verdict: ")
+	if len(os.Args) > 1 && os.Args[1] == roomVerb {
+		log.Fatal(enterRoom(os.Args[2:]))
+	}
+	kubelet := flag.String("kubelet", "", "kubelet's binary")
+	fakecri := flag.String("fakecri", "", "the fake runtime's binary")
+	jobs := flag.Int("j", 2, "cases at a time")
+	limit := flag.Duration("timeout", 30*time.Second, "time for one case")
+	check := flag.Bool("check", false, "compare with each case's `expect` file and count")
+	keep := flag.String("keep", "", "write kubelet's whole output to this directory")
+	flag.Parse()
+	if *kubelet == "" || *fakecri == "" || flag.NArg() == 0 || *jobs < 1 {
+		flag.Usage()
+		os.Exit(2)
+	}
+	failed, err := judgeAll(*kubelet, *fakecri, *jobs, *limit, *check, *keep, flag.Args())
+	if err != nil {
+		log.Fatal(err)
+	}
+	if failed {
+		os.Exit(1)
+	}
+}
+
+func judgeAll(kubelet, fakecri string, jobs int, limit time.Duration, check bool, keep string, args []string) (bool, error) {
+	cases, err := findCases(args)
+	if err != nil {
+		return false, err
+	}
+	version, err := versionOf(kubelet)
+	if err != nil {
+		return false, err
+	}
+	// Beside /var/lib, so that kubelet's root directory has the file system that a real one would have.
+	lab, err := os.MkdirTemp("/var/tmp", "verdict.")
+	if err != nil {
+		return false, err
+	}
+	defer os.RemoveAll(lab)
+	if err := furnish(lab); err != nil {
+		return false, err
+	}
+	stop, err := startRuntime(fakecri, filepath.Join(lab, "cri.sock"))
+	if err != nil {
+		return false, err
+	}
+	defer stop()
+	if keep != "" {
+		if err := os.MkdirAll(keep, 0o755); err != nil {
+			return false, err
+		}
+	}
+
+	slots := make(chan struct{}, jobs)
+	results := make([]chan outcome, len(cases))
+	var wg sync.WaitGroup
+	for i := range cases {
+		results[i] = make(chan outcome, 1)
+	}
+	wg.Add(1)
+	go func() {
+		defer wg.Done()
+		for i, c := range cases {
+			slots <- struct{}{}
+			go func() {
+				results[i] <- judge(kubelet, version, lab, fmt.Sprint(i), keep, limit, c)
+				<-slots
+			}()
+		}
+	}()
+	passed, failed := 0, 0
+	out := json.NewEncoder(os.Stdout)
+	out.SetEscapeHTML(false)
+	for i, c := range cases {
+		got := <-results[i]
+		if err := out.Encode(got); err != nil {
+			return false, err
+		}
+		if !check {
+			continue
+		}
+		if why := compare(c, got); why != "" {
+			failed++
+			log.Printf("%s: %s", c.name, why)
+		} else {
+			passed++
+		}
+	}
+	wg.Wait()
+	if check {
+		fmt.Printf("%d passed, %d failed\n", passed, failed)
+	}
+	return failed > 0, nil
+}
+
+// A directory with a config file is a case; any other directory is a folder of cases.
+func findCases(args []string) ([]testCase, error) {
+	var cases []testCase
+	for _, arg := range args {
+		arg, err := filepath.Abs(arg)
+		if err != nil {
+			return nil, err
+		}
+		if c, ok, err := readCase(arg); err != nil {
+			return nil, err
+		} else if ok {
+			cases = append(cases, c)
+			continue
+		}
+		entries, err := os.ReadDir(arg)
+		if err != nil {
+			return nil, err
+		}
+		before := len(cases)
+		for _, e := range entries {
+			c, ok, err := readCase(filepath.Join(arg, e.Name()))
+			if err != nil {
+				return nil, err
+			}
+			if ok {
+				cases = append(cases, c)
+			} else if e.IsDir() {
+				return nil, fmt.Errorf("%s/%s has no config.json or config.yaml", arg, e.Name())
+			}
+		}
+		if len(cases) == before {
+			return nil, fmt.Errorf("no case in %s", arg)
+		}
+	}
+	sort.SliceStable(cases, func(a, b int) bool { return cases[a].name < cases[b].name })
+	return cases, nil
+}
+
+func readCase(dir string) (testCase, bool, error) {
+	c := testCase{name: filepath.Base(dir)}
+	for _, name := range []string{"config.json", "config.yaml"} {
+		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+			c.config = filepath.Join(dir, name)
+		}
+	}
+	if c.config == "" {
+		return c, false, nil
+	}
+	if s, err := os.Stat(filepath.Join(dir, "conf.d")); err == nil && s.IsDir() {
+		c.dropIns = filepath.Join(dir, "conf.d")
+	}
+	if _, err := os.Stat(filepath.Join(dir, "meminfo")); err == nil {
+		c.meminfo = filepath.Join(dir, "meminfo")
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "flags"))
+	if err != nil && !os.IsNotExist(err) {
+		return c, false, err
+	}
+	for _, line := range strings.Split(string(text), "\n") {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
+			c.flags = append(c.flags, line)
+		}
+	}
+	return c, true, nil
+}
+
+// The `expect` file: first line the verdict, every further line a text that kubelet's error must contain.
+func compare(c testCase, got outcome) string {
+	text, err := os.ReadFile(filepath.Join(filepath.Dir(c.config), "expect"))
+	if err != nil {
+		return err.Error()
+	}
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	if got.Verdict != lines[0] {
+		return fmt.Sprintf("expected %s, kubelet %s: %s", lines[0], got.Verdict, got.Error)
+	}
+	for _, part := range lines[1:] {
+		if !strings.Contains(got.Error, part) {
+			return fmt.Sprintf("expected %q in kubelet's error: %s", part, got.Error)
+		}
+	}
+	return ""
+}
+
+func versionOf(kubelet string) (string, error) {
+	text, err := exec.Command(kubelet, "--version").Output()
+	if err != nil {
+		return "", fmt.Errorf("%s --version: %w", kubelet, err)
+	}
+	return strings.TrimPrefix(strings.TrimSpace(string(text)), "Kubernetes "), nil
+}
+
+func startRuntime(fakecri, socket string) (func(), error) {
+	cmd := exec.Command(fakecri, "-socket", socket)
+	cmd.Stderr = os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	stop := func() {
+		cmd.Process.Signal(syscall.SIGTERM)
+		cmd.Wait()
+	}
+	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if _, err := os.Stat(socket); err == nil {
+			return stop, nil
+		}
+	}
+	stop()
+	return nil, fmt.Errorf("the fake runtime did not open %s", socket)
+}
+
+func judge(kubelet, version, lab, id, keep string, limit time.Duration, c testCase) outcome {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	state := filepath.Join(lab, "state."+id)
+	if err := os.Mkdir(state, 0o755); err != nil {
+		return outcome{Case: c.name, Version: version, Stage: "lab", Verdict: "unknown", Error: err.Error(), Exit: -1}
+	}
+	defer os.RemoveAll(state)
+	var output bytes.Buffer
+	cmd := roomCommand(ctx, kubelet, lab, state, c)
+	cmd.Stdout, cmd.Stderr = &output, &output
+	start := time.Now()
+	err := cmd.Run()
+	got := outcome{Case: c.name, Version: version, Exit: cmd.ProcessState.ExitCode(), Millis: time.Since(start).Milliseconds()}
+	if cmd.ProcessState == nil {
+		got.Exit = -1
+		got.Stage, got.Verdict, got.Error = "lab", "unknown", err.Error()
+		return got
+	}
+	if keep != "" {
+		if err := os.WriteFile(filepath.Join(keep, c.name+"."+version+".log"), output.Bytes(), 0o644); err != nil {
+			log.Print(err)
+		}
+	}
+	if ctx.Err() != nil {
+		got.Stage, got.Verdict, got.Error = "lab", "unknown", fmt.Sprintf("kubelet still ran after %v; its last line: %s", limit, lastLine(output.String()))
+		return got
+	}
+	got.Stage, got.Verdict, got.Error = read(output.String())
+	return got
+}
