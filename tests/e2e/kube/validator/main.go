@@ -200,9 +200,14 @@ func readCase(dir string) (testCase, bool, error) {
 	return c, true, nil
 }
 
-// The `expect` file: first line the verdict, every further line a text that kubelet's error must contain.
+// The `expect` file (or `expect-1.30` for that version): the verdict, then texts that kubelet's error must contain.
 func compare(c testCase, got outcome) string {
-	text, err := os.ReadFile(filepath.Join(filepath.Dir(c.config), "expect"))
+	expect := filepath.Join(filepath.Dir(c.config), "expect")
+	minor := strings.Join(strings.SplitN(strings.TrimPrefix(got.Version, "v"), ".", 3)[:2], ".")
+	text, err := os.ReadFile(expect + "-" + minor)
+	if os.IsNotExist(err) {
+		text, err = os.ReadFile(expect)
+	}
 	if err != nil {
 		return err.Error()
 	}
