@@ -6,5 +6,7 @@
 pub mod host;
 /// Floor 0: plain words and numbers.
 pub mod model;
+/// Floor 1: from a machine's numbers to reservations.
+pub mod reserve;
 /// Floor 2: from the host to readings.
 pub mod sample;
