@@ -21,10 +21,10 @@ usage() { sed -n '2,/^set/s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 
 # certificate NAME SUBJECT EXTENSIONS: a key and a certificate signed by the lab's CA
 certificate() {
-    openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "$2" -keyout "$dir/$1.key" -out "$dir/$1.csr" 2>/dev/null
+    openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "$2" -keyout "$dir/$1.key" -out "$dir/$1.csr" 2>>"$dir/openssl.log"
     printf '%s\n' "$3" >"$dir/$1.ext"
     openssl x509 -req -in "$dir/$1.csr" -CA "$dir/ca.crt" -CAkey "$dir/ca.key" -set_serial "0x$(openssl rand -hex 16)" \
-        -days 2 -extfile "$dir/$1.ext" -out "$dir/$1.crt" 2>/dev/null
+        -days 2 -extfile "$dir/$1.ext" -out "$dir/$1.crt" 2>>"$dir/openssl.log"
     rm "$dir/$1.csr" "$dir/$1.ext"
 }
 
@@ -91,12 +91,13 @@ start() {
     apiserver=$("$here/build.sh" kube-apiserver) || { status=$?; echo "$apiserver"; exit $status; }
     mkdir -p "$dir"
     chmod 700 "$dir"
-    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=lab-ca -keyout "$dir/ca.key" -out "$dir/ca.crt" 2>/dev/null
+    printf '[req]\ndistinguished_name=dn\nx509_extensions=ca\n[dn]\n[ca]\nbasicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\nsubjectKeyIdentifier=hash\n' >"$OPENSSL_CONF"
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=lab-ca -keyout "$dir/ca.key" -out "$dir/ca.crt" 2>>"$dir/openssl.log"
     certificate server /CN=kube-apiserver "extendedKeyUsage=serverAuth
 subjectAltName=IP:127.0.0.1,IP:10.0.2.2,IP:10.96.0.1,DNS:localhost,DNS:kubernetes,DNS:kubernetes.default.svc"
     client admin /O=system:masters/CN=admin
     client to-kubelet /O=system:masters/CN=kube-apiserver-to-kubelet
-    openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$dir/service-account.key" 2>/dev/null
+    openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$dir/service-account.key" 2>>"$dir/openssl.log"
     openssl pkey -in "$dir/service-account.key" -pubout -out "$dir/service-account.pub"
 
     store=$(free_port)
@@ -145,6 +146,9 @@ verb=$1
 dir=$2
 shift 2
 case $dir in /*) ;; *) dir=$PWD/$dir ;; esac
+# Not the machine's own settings: they differ, and may be missing.
+OPENSSL_CONF=$dir/openssl.cnf
+export OPENSSL_CONF
 case $verb in
 start | stop) ;;
 *) [ -s "$dir/server" ] || { say "no control plane runs in $dir"; exit 1; } ;;
