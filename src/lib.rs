@@ -10,3 +10,5 @@ pub mod model;
 pub mod reserve;
 /// Floor 2: from the host to readings.
 pub mod sample;
+/// Floor 2: drop-ins to one merged value.
+pub mod settings;
