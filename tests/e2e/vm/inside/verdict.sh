@@ -50,8 +50,10 @@ cgroups() {
 
 # kubelet's own last words: the line that ends it, without klog's prefix.
 last_words() {
-    for word in '"Failed to start ContainerManager"' '"Failed to start cAdvisor"' '"Kubelet failed to get node info"' '"command failed"' '^[EF][0-9]' .; do
-        line=$(grep -- "$word" "$1" | tail -n 1) || continue
+    for word in '"Failed to start ContainerManager"' '"Failed to start cAdvisor"' '"Kubelet failed to get node info"' \
+        '"command failed"' '^[EF][0-9]' .; do
+        line=$(grep -- "$word" "$1" | tail -n 1)
+        [ -n "$line" ] || continue
         printf '%s' "$line" | sed 's/^[IWEF][0-9]* [0-9:.]* *[0-9]* [^ ]*\] //'
         return
     done
