@@ -4,6 +4,8 @@
 
 /// Floor 1: the one door to the machine.
 pub mod host;
+/// Floor 2: kubelet's configuration, read, judged and written.
+pub mod kubelet;
 /// Floor 0: plain words and numbers.
 pub mod model;
 /// Floor 1: from a machine's numbers to reservations.

@@ -1,0 +1,3 @@
+module node-steward/tests/kubelet-tables
+
+go 1.24
