@@ -2,5 +2,13 @@
 //! `reserve` does that.
 
 pub mod config;
+mod error;
 pub mod flags;
+pub mod render;
+mod rules;
+pub mod service;
+pub mod setup;
 pub mod tables;
+
+pub use error::PlaceError;
+pub use rules::{Layout, OnExisting, Rules};

@@ -16,7 +16,7 @@ mod plan;
 mod rules;
 
 pub use custom::Formula;
-pub use plan::{Capacity, Excess, Plan, plan};
+pub use plan::{Capacity, Excess, Kept, Plan, plan};
 pub use rules::{Amount, OnExcess, Percent, PodsFrom, Rules};
 
 use crate::model::{Bytes, Resources};

@@ -16,6 +16,15 @@ pub struct Capacity {
     pub eviction: BTreeMap<Resource, Quantity>,
 }
 
+/// What others have set and what stays as it is; it counts in the sums, and only our own part is ever lowered.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Kept {
+    /// In kubeReserved.
+    pub kube: Resources,
+    /// In systemReserved.
+    pub system: Resources,
+}
+
 /// A resource for which kubelet would have refused the result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Excess {
@@ -42,38 +51,43 @@ pub struct Plan {
     pub excesses: Vec<Excess>,
 }
 
-/// Computes the reservations. The error is a sentence for the operator: a profile that is not there, a formula without numbers, or an excess with `on_excess = "fail"`.
-pub fn plan(input: &Input, capacity: &Capacity, rules: &Rules) -> Result<Plan, String> {
+/// Computes the reservations. The error is a sentence for the operator: a profile that is not there, a formula without
+/// numbers, or an excess with `on_excess = "fail"`.
+pub fn plan(input: &Input, capacity: &Capacity, kept: &Kept, rules: &Rules) -> Result<Plan, String> {
     let reserved = profile(&rules.profile)?.reserve(input, rules)?;
     let mut kube = overridden(&reserved.kube, &rules.kube_reserved, capacity, "kube_reserved")?;
     let mut system = overridden(&reserved.system, &rules.system_reserved, capacity, "system_reserved")?;
+    kube.0.extend(&kept.kube.0);
+    system.0.extend(&kept.system.0);
     let mut excesses = Vec::new();
     for resource in Resource::ALL {
         let Some(total) = capacity.total.get(&resource).copied() else { continue };
         let eviction = capacity.eviction.get(&resource).copied().unwrap_or(Quantity::ZERO);
-        let (kube_part, system_part) = (kube.get(resource), system.get(resource));
-        let asked = kube_part.plus(system_part).plus(eviction);
+        let asked = kube.get(resource).plus(system.get(resource)).plus(eviction);
+        let mut ours: Vec<&mut Quantity> = [(&mut kube, &kept.kube), (&mut system, &kept.system)]
+            .into_iter()
+            .filter(|(_, kept)| !kept.0.contains_key(&resource))
+            .filter_map(|(list, _)| list.0.get_mut(&resource))
+            .collect();
+        let flexible = ours.iter().fold(Quantity::ZERO, |sum, part| part.plus(sum));
         // Equal is allowed: kubelet then has nothing left for pods, but starts.
-        if asked <= total || kube_part.plus(system_part).is_zero() {
+        if asked <= total || flexible.is_zero() {
             continue;
         }
         if rules.on_excess == OnExcess::Fail {
             return Err(format!(
-                "{resource}: {kube_part} for kube, {system_part} for the system and {eviction} for hard eviction make {asked}, but this machine has {total}; \
+                "{resource}: reservations and hard eviction ({eviction}) make {asked}, but this machine has {total}; \
                  lower them, or let them be lowered with on_excess = \"lower\""
             ));
         }
-        let room = total.share(rules.ceiling.hundredths()).minus(eviction);
+        let fixed = asked.minus(flexible);
+        let room = total.share(rules.ceiling.hundredths()).minus(fixed);
         let room = if room.is_negative() { Quantity::ZERO } else { room };
-        let kube_lowered = proportional(resource, room, kube_part, kube_part.plus(system_part));
-        let system_lowered = proportional(resource, room, system_part, kube_part.plus(system_part));
-        for (list, part, lowered) in [(&mut kube, kube_part, kube_lowered), (&mut system, system_part, system_lowered)]
-        {
-            if !part.is_zero() {
-                list.0.insert(resource, lowered);
-            }
+        let mut lowered = fixed;
+        for part in &mut ours {
+            **part = proportional(resource, room, **part, flexible);
+            lowered = part.plus(lowered);
         }
-        let lowered = kube_lowered.plus(system_lowered).plus(eviction);
         excesses.push(Excess { resource, asked, lowered, capacity: total });
     }
     Ok(Plan { profile: reserved, kube, system, excesses })

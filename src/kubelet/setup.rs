@@ -1,0 +1,245 @@
+//! How kubelet is set up on this machine: layout, main file, drop-ins, flags, nodeadm's user data, and what an earlier run of ours left.
+//! It refuses to mistake our own earlier values for somebody's choice.
+
+use std::path::{Path, PathBuf};
+
+use super::config::{ConfigFile, KubeletConfig, parse};
+use super::flags::Flags;
+use super::render;
+use super::rules::{Layout, Rules};
+use super::{PlaceError, service};
+use crate::host::{Host, HostResult};
+use crate::model::Node;
+use crate::model::machine::Identity;
+
+/// A kubelet configuration has a few KiB; more than this is something else.
+pub const MOST_BYTES: u64 = 4 << 20;
+/// Where nodeadm looks for fragments.
+const NODEADM_DIR: &str = "/etc/eks/nodeadm.d";
+/// Our fragment there.
+const FRAGMENT: &str = "/etc/eks/nodeadm.d/50-node-steward.yaml";
+/// nodeadm's resolved configuration, written before its run phase.
+const NODEADM_CACHE: &str = "/run/eks/nodeadm/config.json";
+const AL2_MAIN: &str = "/etc/kubernetes/kubelet/kubelet-config.json";
+const AL2023_MAIN: &str = "/etc/kubernetes/kubelet/config.json";
+const KUBEADM_MAIN: &str = "/var/lib/kubelet/config.yaml";
+/// Where kubeadm nodes get their drop-ins, once kubelet is told to read them.
+const KUBEADM_DROP_INS: &str = "/etc/kubernetes/kubelet.conf.d";
+
+/// A file that an earlier run of ours wrote.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ours {
+    /// Where.
+    pub path: PathBuf,
+    /// The kubelet fields in it.
+    pub fields: Node,
+    /// The machine that it was made for, where it says so.
+    pub machine: Option<Identity>,
+}
+
+/// Everything that decides where and what to write.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// How this image configures kubelet.
+    pub layout: Layout,
+    /// The main file's path, whether it is there yet or not.
+    pub main: Option<PathBuf>,
+    /// The directory of `--config-dir`, where kubelet is started with it.
+    pub config_dir: Option<PathBuf>,
+    /// The directory that a drop-in would go to.
+    pub drop_in_dir: Option<PathBuf>,
+    /// What others have set: main file, their drop-ins, user data, flags.
+    pub others: KubeletConfig,
+    /// Our own earlier files.
+    pub ours: Vec<Ours>,
+    /// kubelet's `--root-dir`.
+    pub kubelet_root: PathBuf,
+    /// nodeadm's maxPodsExpression.
+    pub max_pods_expression: Option<String>,
+    /// The instance type that nodeadm has asked for already.
+    pub instance_type: Option<String>,
+}
+
+/// Looks at the machine. A main file, drop-in or cache that cannot be read or understood is an error: nothing is judged without it.
+pub fn find(host: &Host, rules: &Rules) -> Result<Setup, PlaceError> {
+    let service = service::read(host)?;
+    let flags = match &service {
+        Some(service) => Flags::parse(&service.place(), service.arguments.iter().cloned()),
+        None => Flags::default(),
+    };
+    let flag = |name: &str| flags.last(name).map(|flag| PathBuf::from(&flag.value));
+    let layout = match rules.layout {
+        Some(layout) => layout,
+        None => detect(host, &flags, rules).ok_or_else(|| PlaceError::NoLayout(no_layout()))?,
+    };
+    let main = flag("config").or_else(|| default_main(layout).map(PathBuf::from));
+    let config_dir = flag("config-dir");
+    let drop_in_dir = rules
+        .drop_in
+        .clone()
+        .or_else(|| config_dir.clone())
+        .or_else(|| (layout == Layout::Kubeadm).then(|| PathBuf::from(KUBEADM_DROP_INS)));
+    let cache = match layout {
+        Layout::EksAl2023 => read_document(host, Path::new(NODEADM_CACHE))?,
+        _ => None,
+    };
+    let ours = our_files(host, drop_in_dir.as_deref())?;
+    let mut drop_ins = Vec::new();
+    if let Some(dir) = drop_in_dir.as_deref() {
+        for path in conf_files(host, dir)? {
+            if ours.iter().all(|file| file.path != path) {
+                drop_ins.extend(read_document(host, &path)?);
+            }
+        }
+    }
+    drop_ins.extend(cache.as_ref().and_then(user_data));
+    // nodeadm copies our fragment into its own drop-in and cache: what is there with our value is ours.
+    for fields in ours.iter().map(|file| &file.fields) {
+        drop_ins.iter_mut().for_each(|file| subtract(&mut file.node, fields));
+    }
+    let in_cache = |path: [&str; 3]| {
+        let node = path.iter().try_fold(&cache.as_ref()?.node, |node, key| node.get(key))?;
+        node.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
+    };
+    Ok(Setup {
+        max_pods_expression: in_cache(["spec", "kubelet", "maxPodsExpression"]),
+        instance_type: in_cache(["status", "instance", "type"]),
+        others: KubeletConfig {
+            main: main.as_deref().map(|path| read_document(host, path)).transpose()?.flatten(),
+            drop_ins,
+            flags: flags.clone(),
+        },
+        kubelet_root: flag("root-dir").unwrap_or_else(|| PathBuf::from("/var/lib/kubelet")),
+        layout,
+        main,
+        config_dir,
+        drop_in_dir,
+        ours,
+    })
+}
+
+/// A setup that has only a given base file, or none.
+pub fn stand_alone(host: &Host, base: Option<&Path>) -> Result<Setup, PlaceError> {
+    let main = match base {
+        Some(path) => Some(read_document(host, path)?.ok_or_else(|| PlaceError::NoBase(path.to_owned()))?),
+        None => None,
+    };
+    Ok(Setup {
+        layout: Layout::StandAlone,
+        main: base.map(Path::to_owned),
+        config_dir: None,
+        drop_in_dir: None,
+        others: KubeletConfig { main, drop_ins: Vec::new(), flags: Flags::default() },
+        ours: Vec::new(),
+        kubelet_root: PathBuf::from("/var/lib/kubelet"),
+        max_pods_expression: None,
+        instance_type: None,
+    })
+}
+
+fn detect(host: &Host, flags: &Flags, rules: &Rules) -> Option<Layout> {
+    let any = |paths: &[&str]| paths.iter().any(|path| host.exists(Path::new(path)));
+    // bootstrap.sh on AL2023 is a stub that only prints an error, so nodeadm's traces come first.
+    if any(&["/usr/bin/nodeadm", NODEADM_DIR, AL2023_MAIN]) {
+        Some(Layout::EksAl2023)
+    } else if any(&[AL2_MAIN, "/etc/eks/bootstrap.sh"]) {
+        Some(Layout::EksAl2)
+    } else if any(&[KUBEADM_MAIN, "/etc/kubernetes/kubelet.conf", "/usr/bin/kubeadm"]) {
+        Some(Layout::Kubeadm)
+    } else if flags.last("config-dir").is_some() || rules.drop_in.is_some() {
+        Some(Layout::DropIn)
+    } else {
+        None
+    }
+}
+
+fn no_layout() -> String {
+    format!(
+        "found neither nodeadm, {AL2_MAIN}, {KUBEADM_MAIN} nor a kubelet.service with --config-dir; \
+         name the layout with --layout or [kubelet] layout (one of {}), or give --out FILE",
+        Layout::ALL.map(Layout::name).join(", ")
+    )
+}
+
+fn default_main(layout: Layout) -> Option<&'static str> {
+    match layout {
+        Layout::EksAl2 => Some(AL2_MAIN),
+        Layout::EksAl2023 => Some(AL2023_MAIN),
+        Layout::Kubeadm => Some(KUBEADM_MAIN),
+        Layout::DropIn | Layout::StandAlone => None,
+    }
+}
+
+/// Our fragment's path.
+pub fn fragment_path() -> &'static Path {
+    Path::new(FRAGMENT)
+}
+
+/// Reads and parses one file; nothing where there is none.
+pub fn read_document(host: &Host, path: &Path) -> Result<Option<ConfigFile>, PlaceError> {
+    let name = path.display().to_string();
+    match host.read(path, MOST_BYTES)? {
+        Some(bytes) => {
+            let node = parse(&name, &bytes).map_err(|finding| PlaceError::Document(Box::new(finding)))?;
+            Ok(Some(ConfigFile { path: name, node }))
+        }
+        None => Ok(None),
+    }
+}
+
+/// The files that kubelet reads in a directory: those that end in `.conf`, at any depth.
+fn conf_files(host: &Host, dir: &Path) -> HostResult<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in host.list(dir)?.unwrap_or_default() {
+        let path = dir.join(&entry.name);
+        if entry.is_dir {
+            files.extend(conf_files(host, &path)?);
+        } else if entry.name.ends_with(".conf") {
+            files.push(path);
+        }
+    }
+    Ok(files)
+}
+
+/// The drop-in and the fragment of an earlier run. One that cannot be understood counts as made for no machine.
+fn our_files(host: &Host, drop_in_dir: Option<&Path>) -> HostResult<Vec<Ours>> {
+    let mut paths = vec![PathBuf::from(FRAGMENT)];
+    if let Some(dir) = drop_in_dir {
+        let entries = host.list(dir)?.unwrap_or_default();
+        paths.extend(
+            entries
+                .iter()
+                .filter(|entry| entry.name.ends_with("-node-steward.conf"))
+                .map(|entry| dir.join(&entry.name)),
+        );
+    }
+    let mut ours = Vec::new();
+    for path in paths {
+        let Some(bytes) = host.read(&path, MOST_BYTES)? else { continue };
+        let text = String::from_utf8_lossy(&bytes);
+        let node: Node = yaml_serde::from_str(&text).unwrap_or(Node::Null);
+        let fields = node.get("spec").and_then(|spec| spec.get("kubelet")?.get("config")).unwrap_or(&node);
+        let fields = fields.entries().iter().filter(|(key, _)| key != "apiVersion" && key != "kind").cloned();
+        ours.push(Ours { fields: Node::Map(fields.collect()), machine: render::made_for(&text), path });
+    }
+    Ok(ours)
+}
+
+/// What user data set under spec.kubelet.config, as if it were a file of its own.
+fn user_data(cache: &ConfigFile) -> Option<ConfigFile> {
+    let node = cache.node.get("spec")?.get("kubelet")?.get("config")?.clone();
+    Some(ConfigFile { path: format!("{NODEADM_CACHE} (user data)"), node })
+}
+
+/// Takes out of `node` what `ours` holds with the same value.
+fn subtract(node: &mut Node, ours: &Node) {
+    let Node::Map(entries) = node else { return };
+    entries.retain_mut(|(key, value)| match (ours.get(key), &mut *value) {
+        (Some(mine @ Node::Map(_)), inner @ Node::Map(_)) => {
+            subtract(inner, mine);
+            !inner.entries().is_empty()
+        }
+        (Some(mine), inner) => mine != inner,
+        (None, _) => true,
+    });
+}
