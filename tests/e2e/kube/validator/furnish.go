@@ -14,6 +14,7 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -25,6 +26,12 @@ clusters: [{name: lab, cluster: {server: "https://127.0.0.1:1", certificate-auth
 users: [{name: lab, user: {client-certificate-data: %[1]s, client-key-data: %[2]s}}]
 contexts: [{name: lab, context: {cluster: lab, user: lab}}]
 `
+
+// What kubelet sets on a node, as it has been since 1.6.
+var wantedSysctls = map[string]string{
+	"vm/overcommit_memory": "1", "vm/panic_on_oom": "0", "kernel/panic": "10", "kernel/panic_on_oops": "1",
+	"kernel/keys/root_maxkeys": "1000000", "kernel/keys/root_maxbytes": "25000000",
+}
 
 func furnish(lab string) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -52,14 +59,23 @@ func furnish(lab string) error {
 	cert := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 	private := pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: raw})
 	for name, text := range map[string]string{
-		"ca.crt":       string(cert),
-		"kubelet.conf": fmt.Sprintf(kubeconfig, base64.StdEncoding.EncodeToString(cert), base64.StdEncoding.EncodeToString(private)),
-		"panic":        "0\n",
-		"swaps":        "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n",
+		"ca.crt":          string(cert),
+		"kubelet.conf":    fmt.Sprintf(kubeconfig, base64.StdEncoding.EncodeToString(cert), base64.StdEncoding.EncodeToString(private)),
+		"sysctl.unwanted": "0\n",
+		"swaps":           "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n",
 	} {
 		if err := os.WriteFile(filepath.Join(lab, name), []byte(text), 0o600); err != nil {
 			return err
 		}
 	}
+	for name, value := range wantedSysctls {
+		if err := os.WriteFile(sysctlFile(lab, name), []byte(value+"\n"), 0o600); err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+func sysctlFile(lab, name string) string {
+	return filepath.Join(lab, "sysctl."+strings.ReplaceAll(name, "/", "."))
 }

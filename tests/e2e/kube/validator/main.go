@@ -23,7 +23,14 @@ import (
 // One case as it lies on disk.
 type testCase struct {
 	name, config, dropIns, meminfo string
-	flags                          []string
+	flags, cgroups                 []string
+}
+
+// Where and how cases are judged.
+type laboratory struct {
+	kubelet, version, dir, keep string
+	cgroups                     string // the host's cgroup2 mount, for rooms that reach past the sysctls; else empty
+	limit                       time.Duration
 }
 
 // What is printed for it.
@@ -49,12 +56,20 @@ func main() {
 	limit := flag.Duration("timeout", 30*time.Second, "time for one case")
 	check := flag.Bool("check", false, "compare with each case's `expect` file and count")
 	keep := flag.String("keep", "", "write kubelet's whole output to this directory")
+	cgroups := flag.Bool("cgroups", false, "go on past the sysctls to kubelet's cgroups")
 	flag.Parse()
 	if *kubelet == "" || *fakecri == "" || flag.NArg() == 0 || *jobs < 1 {
 		flag.Usage()
 		os.Exit(2)
 	}
-	failed, err := judgeAll(*kubelet, *fakecri, *jobs, *limit, *check, *keep, flag.Args())
+	lab := laboratory{kubelet: *kubelet, keep: *keep, limit: *limit}
+	if *cgroups {
+		var err error
+		if lab.cgroups, err = cgroup2Mount(); err != nil {
+			log.Fatal(err)
+		}
+	}
+	failed, err := judgeAll(lab, *fakecri, *jobs, *check, flag.Args())
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -63,31 +78,29 @@ func main() {
 	}
 }
 
-func judgeAll(kubelet, fakecri string, jobs int, limit time.Duration, check bool, keep string, args []string) (bool, error) {
+func judgeAll(lab laboratory, fakecri string, jobs int, check bool, args []string) (bool, error) {
 	cases, err := findCases(args)
 	if err != nil {
 		return false, err
 	}
-	version, err := versionOf(kubelet)
-	if err != nil {
+	if lab.version, err = versionOf(lab.kubelet); err != nil {
 		return false, err
 	}
 	// Beside /var/lib, so that kubelet's root directory has the file system that a real one would have.
-	lab, err := os.MkdirTemp("/var/tmp", "verdict.")
-	if err != nil {
+	if lab.dir, err = os.MkdirTemp("/var/tmp", "verdict."); err != nil {
 		return false, err
 	}
-	defer os.RemoveAll(lab)
-	if err := furnish(lab); err != nil {
+	defer os.RemoveAll(lab.dir)
+	if err := furnish(lab.dir); err != nil {
 		return false, err
 	}
-	stop, err := startRuntime(fakecri, filepath.Join(lab, "cri.sock"))
+	stop, err := startRuntime(fakecri, filepath.Join(lab.dir, "cri.sock"))
 	if err != nil {
 		return false, err
 	}
 	defer stop()
-	if keep != "" {
-		if err := os.MkdirAll(keep, 0o755); err != nil {
+	if lab.keep != "" {
+		if err := os.MkdirAll(lab.keep, 0o755); err != nil {
 			return false, err
 		}
 	}
@@ -104,7 +117,7 @@ func judgeAll(kubelet, fakecri string, jobs int, limit time.Duration, check bool
 		for i, c := range cases {
 			slots <- struct{}{}
 			go func() {
-				results[i] <- judge(kubelet, version, lab, fmt.Sprint(i), keep, limit, c)
+				results[i] <- lab.judge(fmt.Sprint(i), c)
 				<-slots
 			}()
 		}
@@ -188,13 +201,15 @@ func readCase(dir string) (testCase, bool, error) {
 	if _, err := os.Stat(filepath.Join(dir, "meminfo")); err == nil {
 		c.meminfo = filepath.Join(dir, "meminfo")
 	}
-	text, err := os.ReadFile(filepath.Join(dir, "flags"))
-	if err != nil && !os.IsNotExist(err) {
-		return c, false, err
-	}
-	for _, line := range strings.Split(string(text), "\n") {
-		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
-			c.flags = append(c.flags, line)
+	for name, lines := range map[string]*[]string{"flags": &c.flags, "cgroups": &c.cgroups} {
+		text, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil && !os.IsNotExist(err) {
+			return c, false, err
+		}
+		for _, line := range strings.Split(string(text), "\n") {
+			if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
+				*lines = append(*lines, line)
+			}
 		}
 	}
 	return c, true, nil
@@ -251,32 +266,46 @@ func startRuntime(fakecri, socket string) (func(), error) {
 	return nil, fmt.Errorf("the fake runtime did not open %s", socket)
 }
 
-func judge(kubelet, version, lab, id, keep string, limit time.Duration, c testCase) outcome {
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
+func (lab laboratory) judge(id string, c testCase) outcome {
+	ctx, cancel := context.WithTimeout(context.Background(), lab.limit)
 	defer cancel()
-	state := filepath.Join(lab, "state."+id)
-	if err := os.Mkdir(state, 0o755); err != nil {
-		return outcome{Case: c.name, Version: version, Stage: "lab", Verdict: "unknown", Error: err.Error(), Exit: -1}
-	}
-	defer os.RemoveAll(state)
-	var output bytes.Buffer
-	cmd := roomCommand(ctx, kubelet, lab, state, c)
-	cmd.Stdout, cmd.Stderr = &output, &output
-	start := time.Now()
-	err := cmd.Run()
-	got := outcome{Case: c.name, Version: version, Exit: cmd.ProcessState.ExitCode(), Millis: time.Since(start).Milliseconds()}
-	if cmd.ProcessState == nil {
-		got.Exit = -1
-		got.Stage, got.Verdict, got.Error = "lab", "unknown", err.Error()
+	got := outcome{Case: c.name, Version: lab.version, Stage: "lab", Verdict: "unknown", Exit: -1}
+	r := room{Lab: lab.dir, State: filepath.Join(lab.dir, "state."+id), Meminfo: c.meminfo, Cgroups: c.cgroups}
+	if err := os.Mkdir(r.State, 0o755); err != nil {
+		got.Error = err.Error()
 		return got
 	}
-	if keep != "" {
-		if err := os.WriteFile(filepath.Join(keep, c.name+"."+version+".log"), output.Bytes(), 0o644); err != nil {
+	defer os.RemoveAll(r.State)
+	if lab.cgroups != "" {
+		r.Tree = filepath.Join(lab.cgroups, fmt.Sprintf("verdict.%d.%s", os.Getpid(), id))
+		if err := os.Mkdir(r.Tree, 0o755); err != nil {
+			got.Error = err.Error()
+			return got
+		}
+		defer removeTree(r.Tree)
+	}
+	var output bytes.Buffer
+	cmd, err := r.command(ctx, lab.kubelet, c)
+	if err != nil {
+		got.Error = err.Error()
+		return got
+	}
+	cmd.Stdout, cmd.Stderr = &output, &output
+	start := time.Now()
+	err = cmd.Run()
+	got.Millis = time.Since(start).Milliseconds()
+	if cmd.ProcessState == nil {
+		got.Error = err.Error()
+		return got
+	}
+	got.Exit = cmd.ProcessState.ExitCode()
+	if lab.keep != "" {
+		if err := os.WriteFile(filepath.Join(lab.keep, c.name+"."+lab.version+".log"), output.Bytes(), 0o644); err != nil {
 			log.Print(err)
 		}
 	}
 	if ctx.Err() != nil {
-		got.Stage, got.Verdict, got.Error = "lab", "unknown", fmt.Sprintf("kubelet still ran after %v; its last line: %s", limit, lastLine(output.String()))
+		got.Error = fmt.Sprintf("kubelet still ran after %v; its last line: %s", lab.limit, lastLine(output.String()))
 		return got
 	}
 	got.Stage, got.Verdict, got.Error = read(output.String())

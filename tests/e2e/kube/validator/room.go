@@ -4,10 +4,12 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"unsafe"
@@ -21,64 +23,71 @@ var sockets = []string{"/run/containerd/containerd.sock", "/run/crio/crio.sock",
 // What kubelet and cadvisor read under /etc; all else there is hidden.
 var kept = []string{"resolv.conf", "hosts", "hostname", "os-release", "machine-id", "passwd", "group", "nsswitch.conf"}
 
-func roomCommand(ctx context.Context, kubelet, lab, state string, c testCase) *exec.Cmd {
-	args := append([]string{roomVerb, lab, state, c.meminfo, kubelet, "--config=" + c.config}, "--kubeconfig=/etc/kubernetes/kubelet.conf")
+// What one room needs to know; it travels to the new namespaces as JSON.
+type room struct {
+	Lab, State, Meminfo string
+	// The room's own cgroup on the host. Without it the room ends at the sysctls; with it they are as kubelet wants
+	// them, kubelet may make cgroups beneath, and the room ends at the device plugins' socket.
+	Tree    string
+	Cgroups []string
+}
+
+func (r room) command(ctx context.Context, kubelet string, c testCase) (*exec.Cmd, error) {
+	layout, err := json.Marshal(r)
+	if err != nil {
+		return nil, err
+	}
+	args := []string{roomVerb, string(layout), kubelet, "--config=" + c.config, "--kubeconfig=/etc/kubernetes/kubelet.conf"}
 	if c.dropIns != "" {
 		args = append(args, "--config-dir="+c.dropIns)
 	}
 	cmd := exec.CommandContext(ctx, "/proc/self/exe", append(args, c.flags...)...)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=/root"}
 	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWCGROUP | syscall.CLONE_NEWNET | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC,
+		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWNET | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC,
 		Pdeathsig:  syscall.SIGKILL,
 	}
-	return cmd
+	return cmd, nil
 }
 
 // enterRoom runs in the new namespaces, lays the room out and becomes kubelet; it returns only on failure.
 func enterRoom(args []string) error {
-	lab, state, meminfo, kubelet := args[0], args[1], args[2], args[3]
-	if err := layOut(lab, state, meminfo); err != nil {
+	// The cgroup namespace belongs to a thread, and the one that calls exec must have it.
+	runtime.LockOSThread()
+	var r room
+	if err := json.Unmarshal([]byte(args[0]), &r); err != nil {
 		return fmt.Errorf("%s: %w", roomVerb, err)
 	}
-	err := syscall.Exec(kubelet, args[3:], os.Environ())
-	return fmt.Errorf("%s: %s: %w", roomVerb, kubelet, err)
+	if err := r.layOut(); err != nil {
+		return fmt.Errorf("%s: %w", roomVerb, err)
+	}
+	err := syscall.Exec(args[1], args[1:], os.Environ())
+	return fmt.Errorf("%s: %s: %w", roomVerb, args[1], err)
 }
 
-func layOut(lab, state, meminfo string) error {
+func (r room) layOut() error {
 	if err := mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
 		return err
 	}
 	if err := mount("proc", "/proc", "proc", 0, ""); err != nil {
 		return err
 	}
-	// A value that kubelet always wants to change, in a tree that it cannot change: every good configuration ends here.
-	if err := bindReadOnly("/proc/sys", "/proc/sys"); err != nil {
-		return err
-	}
-	if err := bindReadOnly(filepath.Join(lab, "panic"), "/proc/sys/kernel/panic"); err != nil {
+	if err := r.layOutSysctls(); err != nil {
 		return err
 	}
 	// A laboratory with swap must not refuse what a node without swap accepts.
-	if err := bindReadOnly(filepath.Join(lab, "swaps"), "/proc/swaps"); err != nil {
+	if err := bindReadOnly(filepath.Join(r.Lab, "swaps"), "/proc/swaps"); err != nil {
 		return err
 	}
-	if meminfo != "" {
-		if err := bindReadOnly(meminfo, "/proc/meminfo"); err != nil {
+	if r.Meminfo != "" {
+		if err := bindReadOnly(r.Meminfo, "/proc/meminfo"); err != nil {
 			return err
 		}
 	}
-	// Since 1.35 kubelet refuses a host on cgroup v1; the room's own unified tree answers that without a setting.
-	if err := syscall.Unmount("/sys/fs/cgroup", syscall.MNT_DETACH); err != nil && err != syscall.EINVAL {
-		return fmt.Errorf("unmount /sys/fs/cgroup: %w", err)
-	}
-	if err := mount("cgroup2", "/sys/fs/cgroup", "cgroup2", 0, ""); err != nil {
+	if err := r.layOutCgroups(); err != nil {
 		return err
 	}
-	if err := mount("", "/sys/fs/cgroup", "", syscall.MS_REMOUNT|syscall.MS_BIND|syscall.MS_RDONLY, ""); err != nil {
-		return err
-	}
-	if err := layOutEtc(lab); err != nil {
+	if err := layOutEtc(r.Lab); err != nil {
 		return err
 	}
 	for _, dir := range []string{"/run", "/var/log", "/var/lib"} {
@@ -89,14 +98,27 @@ func layOut(lab, state, meminfo string) error {
 	if err := os.Mkdir("/var/lib/kubelet", 0o755); err != nil {
 		return err
 	}
-	if err := mount(state, "/var/lib/kubelet", "", syscall.MS_BIND, ""); err != nil {
+	if err := mount(r.State, "/var/lib/kubelet", "", syscall.MS_BIND, ""); err != nil {
 		return err
+	}
+	if r.Tree != "" {
+		const plugins = "/var/lib/kubelet/device-plugins"
+		if err := os.Mkdir(plugins, 0o750); err != nil {
+			return err
+		}
+		if err := bindReadOnly(plugins, plugins); err != nil {
+			return err
+		}
+		// Else kubelet binds the directory over itself to make it shared, and so hides the one beneath.
+		if err := mount("", "/var/lib/kubelet", "", syscall.MS_SHARED, ""); err != nil {
+			return err
+		}
 	}
 	for _, socket := range sockets {
 		if err := os.MkdirAll(filepath.Dir(socket), 0o755); err != nil {
 			return err
 		}
-		if err := os.Symlink(filepath.Join(lab, "cri.sock"), socket); err != nil {
+		if err := os.Symlink(filepath.Join(r.Lab, "cri.sock"), socket); err != nil {
 			return err
 		}
 	}
@@ -104,6 +126,53 @@ func layOut(lab, state, meminfo string) error {
 		return err
 	}
 	return loopbackUp()
+}
+
+// A tree that kubelet cannot change. Without a cgroup tree, one value in it is one that kubelet always wants to change:
+// every good configuration ends there. With one, all values are those that kubelet wants.
+func (r room) layOutSysctls() error {
+	if err := bindReadOnly("/proc/sys", "/proc/sys"); err != nil {
+		return err
+	}
+	if r.Tree == "" {
+		return bindReadOnly(filepath.Join(r.Lab, "sysctl.unwanted"), "/proc/sys/kernel/panic")
+	}
+	for name := range wantedSysctls {
+		if err := bindReadOnly(sysctlFile(r.Lab, name), "/proc/sys/"+name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Since 1.35 kubelet refuses a host on cgroup v1; the room's own unified tree answers that without a setting.
+func (r room) layOutCgroups() error {
+	join := func(dir string) error { return os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte("0"), 0) }
+	if r.Tree != "" {
+		if err := join(r.Tree); err != nil {
+			return err
+		}
+	}
+	if err := syscall.Unshare(syscall.CLONE_NEWCGROUP); err != nil {
+		return fmt.Errorf("cgroup namespace: %w", err)
+	}
+	const at = "/sys/fs/cgroup"
+	if err := syscall.Unmount(at, syscall.MNT_DETACH); err != nil && err != syscall.EINVAL {
+		return fmt.Errorf("unmount %s: %w", at, err)
+	}
+	if err := mount("cgroup2", at, "cgroup2", 0, ""); err != nil {
+		return err
+	}
+	if r.Tree == "" {
+		return mount("", at, "", syscall.MS_REMOUNT|syscall.MS_BIND|syscall.MS_RDONLY, "")
+	}
+	// A cgroup with processes of its own may not hand controllers down, so kubelet sits in a leaf.
+	for _, name := range append([]string{"kubelet"}, r.Cgroups...) {
+		if err := os.MkdirAll(filepath.Join(at, name), 0o755); err != nil {
+			return err
+		}
+	}
+	return join(filepath.Join(at, "kubelet"))
 }
 
 func layOutEtc(lab string) error {
