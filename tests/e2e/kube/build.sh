@@ -36,11 +36,12 @@ compile() {
     mkdir -p "$(dirname "$3")"
     say "building $2 for $3"
     started=$(date +%s)
-    ${LOCK-heavy} nice go -C "$1" build -mod=readonly -buildvcs=false -trimpath -ldflags "-s -w ${4:-}" -o "$3.$$" "$2" >&2 ||
+    ${LOCK-heavy} flock -s "$GOCACHE.lock" nice go -C "$1" build -mod=readonly -buildvcs=false -trimpath -ldflags "-s -w ${4:-}" -o "$3.$$" "$2" >&2 ||
         { rm -f "$3.$$"; say "could not build $2"; exit 1; }
     mv "$3.$$" "$3"
     say "built $2 in $(($(date +%s) - started)) s"
-    if [ "$(du -sm "$GOCACHE" | cut -f1)" -gt 6000 ]; then go clean -cache; fi
+    # Emptied under nobody's feet: builds share the lock.
+    if [ "$(du -sm "$GOCACHE" | cut -f1)" -gt 6000 ]; then flock "$GOCACHE.lock" go clean -cache; fi
 }
 
 # kubernetes COMMAND MODULE-DIR

@@ -49,6 +49,7 @@ if [ "${1:-}" != --in-the-room ]; then
     [ -n "$drop_ins$config" ] || [ -x "${NODE_STEWARD:-}" ] || skip "NODE_STEWARD names no program, and neither --drop-ins nor --config is given"
     [ "$(id -u)" = 0 ] || skip "a kubelet of its own needs root and namespaces"
     need jq jq || skip "no jq"
+    jq -e . "${config:-$base}" >/dev/null || { say "${config:-$base} is not JSON, and this check reads no YAML"; exit 2; }
     need ip iproute2 || skip "no ip"
     need openssl openssl || skip "no openssl"
     need curl curl || skip "no curl"
@@ -142,7 +143,8 @@ jq -r '"laboratory differences: \(.laboratory | map(join(".")) | join(", "))"' "
 
 jq -c '.status | {capacity, allocatable}' "$lab/node.json"
 if [ -n "$predicted" ]; then
-    jq -n -r -f "$here/allocatable.jq" --slurpfile predicted "$predicted" --slurpfile node "$lab/node.json" >"$lab/allocatable.txt"
+    jq -n -r -f "$here/allocatable.jq" --slurpfile predicted "$predicted" --slurpfile node "$lab/node.json" >"$lab/allocatable.txt" ||
+        bad "the prediction cannot be read: $predicted"
     while read -r verdict text; do
         if [ "$verdict" = ok ]; then ok "$text"; else bad "$text"; fi
     done <"$lab/allocatable.txt"

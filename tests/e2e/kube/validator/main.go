@@ -12,19 +12,13 @@ import (
 	"log"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
-	"sort"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 )
-
-// One case as it lies on disk.
-type testCase struct {
-	name, config, dropIns, meminfo string
-	flags, cgroups                 []string
-}
 
 // Where and how cases are judged.
 type laboratory struct {
@@ -33,7 +27,7 @@ type laboratory struct {
 	limit                       time.Duration
 }
 
-// What is printed for it.
+// What is printed for one case.
 type outcome struct {
 	Case    string `json:"case"`
 	Version string `json:"version"`
@@ -69,7 +63,10 @@ func main() {
 			log.Fatal(err)
 		}
 	}
-	failed, err := judgeAll(lab, *fakecri, *jobs, *check, flag.Args())
+	// Interrupted, the rooms end and what they left is removed; the cases not judged are "unknown".
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	failed, err := judgeAll(ctx, lab, *fakecri, *jobs, *check, flag.Args())
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -78,7 +75,7 @@ func main() {
 	}
 }
 
-func judgeAll(lab laboratory, fakecri string, jobs int, check bool, args []string) (bool, error) {
+func judgeAll(ctx context.Context, lab laboratory, fakecri string, jobs int, check bool, args []string) (bool, error) {
 	cases, err := findCases(args)
 	if err != nil {
 		return false, err
@@ -117,7 +114,7 @@ func judgeAll(lab laboratory, fakecri string, jobs int, check bool, args []strin
 		for i, c := range cases {
 			slots <- struct{}{}
 			go func() {
-				results[i] <- lab.judge(fmt.Sprint(i), c)
+				results[i] <- lab.judge(ctx, fmt.Sprint(i), c)
 				<-slots
 			}()
 		}
@@ -144,98 +141,7 @@ func judgeAll(lab laboratory, fakecri string, jobs int, check bool, args []strin
 	if check {
 		fmt.Printf("%d passed, %d failed\n", passed, failed)
 	}
-	return failed > 0, nil
-}
-
-// A directory with a config file is a case; any other directory is a folder of cases.
-func findCases(args []string) ([]testCase, error) {
-	var cases []testCase
-	for _, arg := range args {
-		arg, err := filepath.Abs(arg)
-		if err != nil {
-			return nil, err
-		}
-		if c, ok, err := readCase(arg); err != nil {
-			return nil, err
-		} else if ok {
-			cases = append(cases, c)
-			continue
-		}
-		entries, err := os.ReadDir(arg)
-		if err != nil {
-			return nil, err
-		}
-		before := len(cases)
-		for _, e := range entries {
-			c, ok, err := readCase(filepath.Join(arg, e.Name()))
-			if err != nil {
-				return nil, err
-			}
-			if ok {
-				cases = append(cases, c)
-			} else if e.IsDir() {
-				return nil, fmt.Errorf("%s/%s has no config.json or config.yaml", arg, e.Name())
-			}
-		}
-		if len(cases) == before {
-			return nil, fmt.Errorf("no case in %s", arg)
-		}
-	}
-	sort.SliceStable(cases, func(a, b int) bool { return cases[a].name < cases[b].name })
-	return cases, nil
-}
-
-func readCase(dir string) (testCase, bool, error) {
-	c := testCase{name: filepath.Base(dir)}
-	for _, name := range []string{"config.json", "config.yaml"} {
-		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
-			c.config = filepath.Join(dir, name)
-		}
-	}
-	if c.config == "" {
-		return c, false, nil
-	}
-	if s, err := os.Stat(filepath.Join(dir, "conf.d")); err == nil && s.IsDir() {
-		c.dropIns = filepath.Join(dir, "conf.d")
-	}
-	if _, err := os.Stat(filepath.Join(dir, "meminfo")); err == nil {
-		c.meminfo = filepath.Join(dir, "meminfo")
-	}
-	for name, lines := range map[string]*[]string{"flags": &c.flags, "cgroups": &c.cgroups} {
-		text, err := os.ReadFile(filepath.Join(dir, name))
-		if err != nil && !os.IsNotExist(err) {
-			return c, false, err
-		}
-		for _, line := range strings.Split(string(text), "\n") {
-			if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
-				*lines = append(*lines, line)
-			}
-		}
-	}
-	return c, true, nil
-}
-
-// The `expect` file (or `expect-1.30` for that version): the verdict, then texts that kubelet's error must contain.
-func compare(c testCase, got outcome) string {
-	expect := filepath.Join(filepath.Dir(c.config), "expect")
-	minor := strings.Join(strings.SplitN(strings.TrimPrefix(got.Version, "v"), ".", 3)[:2], ".")
-	text, err := os.ReadFile(expect + "-" + minor)
-	if os.IsNotExist(err) {
-		text, err = os.ReadFile(expect)
-	}
-	if err != nil {
-		return err.Error()
-	}
-	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
-	if got.Verdict != lines[0] {
-		return fmt.Sprintf("expected %s, kubelet %s: %s", lines[0], got.Verdict, got.Error)
-	}
-	for _, part := range lines[1:] {
-		if !strings.Contains(got.Error, part) {
-			return fmt.Sprintf("expected %q in kubelet's error: %s", part, got.Error)
-		}
-	}
-	return ""
+	return failed > 0 || ctx.Err() != nil, nil
 }
 
 func versionOf(kubelet string) (string, error) {
@@ -266,8 +172,8 @@ func startRuntime(fakecri, socket string) (func(), error) {
 	return nil, fmt.Errorf("the fake runtime did not open %s", socket)
 }
 
-func (lab laboratory) judge(id string, c testCase) outcome {
-	ctx, cancel := context.WithTimeout(context.Background(), lab.limit)
+func (lab laboratory) judge(parent context.Context, id string, c testCase) outcome {
+	ctx, cancel := context.WithTimeout(parent, lab.limit)
 	defer cancel()
 	got := outcome{Case: c.name, Version: lab.version, Stage: "lab", Verdict: "unknown", Exit: -1}
 	r := room{Lab: lab.dir, State: filepath.Join(lab.dir, "state."+id), Meminfo: c.meminfo, Cgroups: c.cgroups}
@@ -303,6 +209,10 @@ func (lab laboratory) judge(id string, c testCase) outcome {
 		if err := os.WriteFile(filepath.Join(lab.keep, c.name+"."+lab.version+".log"), output.Bytes(), 0o644); err != nil {
 			log.Print(err)
 		}
+	}
+	if parent.Err() != nil {
+		got.Error = "interrupted"
+		return got
 	}
 	if ctx.Err() != nil {
 		got.Error = fmt.Sprintf("kubelet still ran after %v; its last line: %s", lab.limit, lastLine(output.String()))
