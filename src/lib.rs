@@ -2,6 +2,8 @@
 //!
 //! `tests/architecture.rs` holds the floors.
 
+/// Floor 4: wiring, from settings and facts to a plan and its placing.
+pub mod agent;
 /// Floor 1: the one door to the machine.
 pub mod host;
 /// Floor 2: kubelet's configuration, read, judged and written.

@@ -9,7 +9,7 @@ mod lock;
 mod root;
 mod write;
 
-pub use error::{HostError, HostResult};
+pub use error::{HostError, HostResult, Reason};
 pub use exec::{Finished, run};
 pub use file::{Entry, FileFacts};
 pub use lock::Lock;

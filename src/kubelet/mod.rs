@@ -4,11 +4,14 @@
 pub mod config;
 mod error;
 pub mod flags;
+pub mod record;
 pub mod render;
 mod rules;
 pub mod service;
 pub mod setup;
+pub mod stamp;
 pub mod tables;
+pub mod target;
 
 pub use error::PlaceError;
 pub use rules::{Layout, OnExisting, Rules};

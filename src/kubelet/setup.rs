@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::config::{ConfigFile, KubeletConfig, parse};
 use super::flags::Flags;
+use super::record::{self, Record};
 use super::render;
 use super::rules::{Layout, Rules};
 use super::{PlaceError, service};
@@ -25,6 +26,11 @@ const AL2023_MAIN: &str = "/etc/kubernetes/kubelet/config.json";
 const KUBEADM_MAIN: &str = "/var/lib/kubelet/config.yaml";
 /// Where kubeadm nodes get their drop-ins, once kubelet is told to read them.
 const KUBEADM_DROP_INS: &str = "/etc/kubernetes/kubelet.conf.d";
+
+/// What our drop-ins' names end in.
+pub const OUR_ENDING: &str = "-node-steward.conf";
+/// The directory that nodeadm gives kubelet when user data sets kubelet's configuration.
+const AL2023_DROP_INS: &str = "/etc/kubernetes/kubelet/config.json.d";
 
 /// A file that an earlier run of ours wrote.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,8 +54,10 @@ pub struct Setup {
     pub config_dir: Option<PathBuf>,
     /// The directory that a drop-in would go to.
     pub drop_in_dir: Option<PathBuf>,
-    /// What others have set: main file, their drop-ins, user data, flags.
+    /// What others have set: main file, their drop-ins, user data, flags; without what we once wrote.
     pub others: KubeletConfig,
+    /// What kubelet would read as things stand, our own files included.
+    pub present: KubeletConfig,
     /// Our own earlier files.
     pub ours: Vec<Ours>,
     /// kubelet's `--root-dir`.
@@ -67,7 +75,7 @@ pub fn find(host: &Host, rules: &Rules) -> Result<Setup, PlaceError> {
         Some(service) => Flags::parse(&service.place(), service.arguments.iter().cloned()),
         None => Flags::default(),
     };
-    let flag = |name: &str| flags.last(name).map(|flag| PathBuf::from(&flag.value));
+    let flag = |name: &str| flag_of(&flags, name);
     let layout = match rules.layout {
         Some(layout) => layout,
         None => detect(host, &flags, rules).ok_or_else(|| PlaceError::NoLayout(no_layout()))?,
@@ -87,16 +95,11 @@ pub fn find(host: &Host, rules: &Rules) -> Result<Setup, PlaceError> {
     let mut drop_ins = Vec::new();
     if let Some(dir) = drop_in_dir.as_deref() {
         for path in conf_files(host, dir)? {
-            if ours.iter().all(|file| file.path != path) {
-                drop_ins.extend(read_document(host, &path)?);
-            }
+            drop_ins.extend(read_document(host, &path)?);
         }
     }
-    drop_ins.extend(cache.as_ref().and_then(user_data));
-    // nodeadm copies our fragment into its own drop-in and cache: what is there with our value is ours.
-    for fields in ours.iter().map(|file| &file.fields) {
-        drop_ins.iter_mut().for_each(|file| subtract(&mut file.node, fields));
-    }
+    let main_file = main.as_deref().map(|path| read_document(host, path)).transpose()?.flatten();
+    let present = KubeletConfig { main: main_file, drop_ins, flags };
     let in_cache = |path: [&str; 3]| {
         let node = path.iter().try_fold(&cache.as_ref()?.node, |node, key| node.get(key))?;
         node.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
@@ -104,18 +107,37 @@ pub fn find(host: &Host, rules: &Rules) -> Result<Setup, PlaceError> {
     Ok(Setup {
         max_pods_expression: in_cache(["spec", "kubelet", "maxPodsExpression"]),
         instance_type: in_cache(["status", "instance", "type"]),
-        others: KubeletConfig {
-            main: main.as_deref().map(|path| read_document(host, path)).transpose()?.flatten(),
-            drop_ins,
-            flags: flags.clone(),
-        },
-        kubelet_root: flag("root-dir").unwrap_or_else(|| PathBuf::from("/var/lib/kubelet")),
+        others: without_ours(&present, &ours, cache.as_ref().and_then(user_data), record::read(host)?.as_ref()),
+        kubelet_root: flag_of(&present.flags, "root-dir").unwrap_or_else(|| PathBuf::from("/var/lib/kubelet")),
+        present,
         layout,
         main,
         config_dir,
         drop_in_dir,
         ours,
     })
+}
+
+/// What others have set: our own files left out, our values taken back out of the main file and out of nodeadm's copies of our fragment.
+fn without_ours(
+    present: &KubeletConfig,
+    ours: &[Ours],
+    user_data: Option<ConfigFile>,
+    record: Option<&Record>,
+) -> KubeletConfig {
+    let mut others = present.clone();
+    others.drop_ins.retain(|file| ours.iter().all(|mine| mine.path != Path::new(&file.path)));
+    others.drop_ins.extend(user_data);
+    for mine in ours {
+        others.drop_ins.iter_mut().for_each(|file| subtract(&mut file.node, &mine.fields));
+    }
+    if let (Some(main), Some(record)) =
+        (&mut others.main, record.filter(|record| Some(&record.file) == present.main.as_ref().map(|main| &main.path)))
+    {
+        let undo = record.undo(&main.node);
+        main.node.merge_patch(&undo);
+    }
+    others
 }
 
 /// A setup that has only a given base file, or none.
@@ -129,12 +151,17 @@ pub fn stand_alone(host: &Host, base: Option<&Path>) -> Result<Setup, PlaceError
         main: base.map(Path::to_owned),
         config_dir: None,
         drop_in_dir: None,
+        present: KubeletConfig { main: main.clone(), drop_ins: Vec::new(), flags: Flags::default() },
         others: KubeletConfig { main, drop_ins: Vec::new(), flags: Flags::default() },
         ours: Vec::new(),
         kubelet_root: PathBuf::from("/var/lib/kubelet"),
         max_pods_expression: None,
         instance_type: None,
     })
+}
+
+fn flag_of(flags: &Flags, name: &str) -> Option<PathBuf> {
+    flags.last(name).map(|flag| PathBuf::from(&flag.value))
 }
 
 fn detect(host: &Host, flags: &Flags, rules: &Rules) -> Option<Layout> {
@@ -202,16 +229,17 @@ fn conf_files(host: &Host, dir: &Path) -> HostResult<Vec<PathBuf>> {
 }
 
 /// The drop-in and the fragment of an earlier run. One that cannot be understood counts as made for no machine.
-fn our_files(host: &Host, drop_in_dir: Option<&Path>) -> HostResult<Vec<Ours>> {
+/// Besides the directory in use, those that the layouts know are looked at.
+pub fn our_files(host: &Host, drop_in_dir: Option<&Path>) -> HostResult<Vec<Ours>> {
     let mut paths = vec![PathBuf::from(FRAGMENT)];
-    if let Some(dir) = drop_in_dir {
+    let mut dirs: Vec<&Path> = vec![Path::new(AL2023_DROP_INS), Path::new(KUBEADM_DROP_INS)];
+    dirs.extend(
+        drop_in_dir.filter(|dir| ![AL2023_DROP_INS, KUBEADM_DROP_INS].iter().any(|known| Path::new(known) == *dir)),
+    );
+    for dir in dirs {
         let entries = host.list(dir)?.unwrap_or_default();
-        paths.extend(
-            entries
-                .iter()
-                .filter(|entry| entry.name.ends_with("-node-steward.conf"))
-                .map(|entry| dir.join(&entry.name)),
-        );
+        paths
+            .extend(entries.iter().filter(|entry| entry.name.ends_with(OUR_ENDING)).map(|entry| dir.join(&entry.name)));
     }
     let mut ours = Vec::new();
     for path in paths {

@@ -48,6 +48,16 @@ pub struct Identity {
     pub memory_bytes: u64,
 }
 
+impl Identity {
+    /// Whether both describe one machine. A new kernel may see a little more or less memory: up to a 64th counts as the same.
+    pub fn same_machine(&self, other: &Self) -> bool {
+        let uuids = [&self.product_uuid, &other.product_uuid];
+        let uuid_fits = uuids.iter().any(|uuid| uuid.is_empty()) || uuids[0] == uuids[1];
+        let memory_fits = self.memory_bytes.abs_diff(other.memory_bytes) <= self.memory_bytes / 64;
+        uuid_fits && self.cores == other.cores && memory_fits
+    }
+}
+
 /// All facts about the machine, each with its origin.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -106,6 +106,11 @@ impl Merged {
         }
     }
 
+    /// A complaint about a key's value, at its place.
+    pub fn complaint(&self, path: &str, why: &str) -> SettingsError {
+        self.of_value(path, why)
+    }
+
     /// Which file set a key; none where it has its default.
     pub fn origin(&self, path: &str) -> Option<&Origin> {
         self.origins.get(path)

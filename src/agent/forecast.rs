@@ -1,0 +1,372 @@
+//! From this machine's facts to the configuration that it should have, and what kubelet will make of it: one value, nothing written.
+//! `check`, `reserve` and `bootstrap` all show or place this value; it refuses to differ between them.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::Settings;
+use super::pods::{self, Pods};
+use crate::host::Host;
+use crate::kubelet::config::{ConfigFile, Effective, KubeletConfig, Origin, Threshold};
+use crate::kubelet::render::{self, Desired};
+use crate::kubelet::setup::Setup;
+use crate::kubelet::{Layout, OnExisting};
+use crate::model::{Bytes, KubeletVersion, Machine, Millicores, Node, Quantity, Resource, Resources};
+use crate::reserve::{self, Capacity, Input, Kept, Plan, Rules};
+use crate::sample;
+
+/// What the command line asks besides the settings.
+#[derive(Debug, Clone, Default)]
+pub struct Question {
+    /// `--max-pods`.
+    pub max_pods: Option<u32>,
+    /// `--instance-type`.
+    pub instance_type: Option<String>,
+    /// `--kubelet-version`.
+    pub kubelet_version: Option<KubeletVersion>,
+    /// `--imds`.
+    pub imds: bool,
+    /// Read the installed memory whatever the profile wants.
+    pub installed_memory: bool,
+}
+
+/// All that is known and foreseen.
+#[derive(Debug, Clone)]
+pub struct Forecast {
+    /// The machine's facts.
+    pub machine: Machine,
+    /// What the reservation counts.
+    pub pods: Pods,
+    /// What kubelet admits, where its configuration was found.
+    pub kubelet_pods: Option<Pods>,
+    /// What kubelet counts as the machine's capacity.
+    pub capacity: Capacity,
+    /// The reservations and how they came about.
+    pub plan: Plan,
+    /// What shall stand in kubelet's configuration.
+    pub desired: Desired,
+    /// The part of it that is not there yet.
+    pub changes: Node,
+    /// Keys that another has set and that stay: path, value, who.
+    pub kept: Vec<(String, String, String)>,
+    /// Everything as kubelet would read it with the changes in place.
+    pub result: KubeletConfig,
+    /// What a kubelet with that configuration reports as allocatable, by resource name.
+    pub allocatable: BTreeMap<String, String>,
+    /// Sentences for the operator.
+    pub warnings: Vec<String>,
+}
+
+/// Why there is no forecast.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize)]
+pub enum Unforeseeable {
+    /// A fact that everything depends on could not be read.
+    #[error("cannot tell this machine's {0}: {1}")]
+    Fact(&'static str, String),
+    /// The settings ask for something that cannot be, or that kubelet would refuse (`on_excess = "fail"`).
+    #[error("{0}")]
+    Settings(String),
+}
+
+/// Reads the facts.
+pub fn facts(host: &Host, settings: &Settings, setup: Option<&Setup>, question: &Question) -> Machine {
+    let profile = reserve::profile(&settings.reserve.profile);
+    let given = |value: &Option<String>, from: &str| value.clone().map(|value| (value, from.to_owned()));
+    let mut wishes = sample::machine::Wishes {
+        installed_memory: question.installed_memory || profile.is_ok_and(|profile| profile.wants_installed_memory()),
+        kubelet_version: question.kubelet_version.map(|version| (version, "--kubelet-version".to_owned())).or_else(
+            || settings.machine.kubelet_version.map(|version| (version.0, "[machine] kubelet_version".to_owned())),
+        ),
+        instance_type: given(&question.instance_type, "--instance-type")
+            .or_else(|| given(&settings.machine.instance_type, "[machine] instance_type"))
+            .or_else(|| setup.and_then(|setup| given(&setup.instance_type, "nodeadm's configuration cache"))),
+        ..sample::machine::Wishes::default()
+    };
+    if let Some(setup) = setup {
+        wishes.kubelet_root.clone_from(&setup.kubelet_root);
+    }
+    let mut machine = sample::machine::read(host, &wishes);
+    if machine.instance_type.value().is_none() && (settings.machine.imds || question.imds) && host.is_real() {
+        machine.instance_type = sample::imds::instance_type(sample::imds::ADDRESS);
+    }
+    machine
+}
+
+/// Foresees.
+pub fn forecast(
+    machine: Machine,
+    settings: &Settings,
+    setup: &Setup,
+    question: &Question,
+) -> Result<Forecast, Unforeseeable> {
+    let cores =
+        *machine.cores.value().ok_or_else(|| Unforeseeable::Fact("cores", machine.cores.origin().to_owned()))?;
+    let memory =
+        *machine.memory.value().ok_or_else(|| Unforeseeable::Fact("memory", machine.memory.origin().to_owned()))?;
+    let rules = &settings.reserve;
+    let profile = reserve::profile(&rules.profile).map_err(Unforeseeable::Settings)?;
+    let mut warnings = Vec::new();
+
+    let (pods, complaint) = pods::counted(profile, settings, Some(setup), &machine, question.max_pods);
+    warnings.extend(complaint);
+    let version = machine.kubelet_version.value().copied();
+    if let Some(version) = version.filter(|version| *version > KubeletVersion::NEWEST) {
+        warnings.push(format!(
+            "kubelet {version} is newer than the rules known here; those of {} are used",
+            KubeletVersion::NEWEST
+        ));
+    }
+
+    // What kubelet has without us; where there is no main file yet, an empty one, so that its own defaults count.
+    let mut before = setup.others.clone();
+    if before.main.is_none() {
+        let path = setup.main.clone().unwrap_or_else(|| PathBuf::from("kubelet-config.json"));
+        before.main = Some(ConfigFile { path: path.display().to_string(), node: Node::Map(Vec::new()) });
+    }
+    let main = before.main.as_ref().map(|file| file.path.clone()).unwrap_or_default();
+    let effective = before.effective_for(version);
+    let choices = Choices { effective: &effective, setup, main: &main, on_existing: settings.kubelet.on_existing };
+
+    let mut eviction_patch: Vec<(String, String)> = settings.kubelet.eviction_hard.clone().into_iter().collect();
+    eviction_patch.retain(|(signal, _)| choices.kept_by(&format!("evictionHard.{signal}")).is_none());
+    let capacity = capacity(&machine, memory, cores, &effective, &eviction_patch);
+    let kept = Kept { kube: choices.kept("kubeReserved"), system: choices.kept("systemReserved") };
+    let input = Input {
+        cores,
+        memory,
+        installed_memory: machine.installed_memory.value().copied(),
+        max_pods: pods.count,
+        node_filesystem: machine.node_filesystem.value().map(|size| Bytes(size.total_bytes)),
+    };
+    if input.installed_memory.is_none() && profile.wants_installed_memory() {
+        warnings.push(format!(
+            "profile {} wants the installed memory, which is unknown ({}); MemTotal is used instead",
+            profile.name(),
+            machine.installed_memory.origin()
+        ));
+    }
+    let plan = reserve::plan(&input, &capacity, &kept, rules).map_err(Unforeseeable::Settings)?;
+    for excess in &plan.excesses {
+        warnings.push(format!(
+            "{}: reservations and hard eviction would take {} of {}, and kubelet would not start; lowered to {} in all (ceiling {})",
+            excess.resource, excess.asked, excess.capacity, excess.lowered, rules.ceiling
+        ));
+    }
+    let kubelet_pods = pods::in_kubelet(setup, cores);
+    warnings.extend(
+        kubelet_pods.as_ref().and_then(|real| pods_differ(&pods, real, &input, &capacity, &kept, rules, &plan)),
+    );
+
+    let written = |list: &Resources, kept: &Resources| {
+        Resources(list.0.iter().filter(|(resource, _)| !kept.0.contains_key(resource)).map(|(r, q)| (*r, *q)).collect())
+    };
+    let single = |path: &str, wanted: &Option<String>| wanted.clone().filter(|_| choices.kept_by(path).is_none());
+    let desired = Desired {
+        kube: written(&plan.kube, &kept.kube),
+        system: written(&plan.system, &kept.system),
+        eviction_hard: eviction_patch,
+        enforce_node_allocatable: match choices.kept_by("enforceNodeAllocatable") {
+            None => settings.kubelet.enforce_node_allocatable.clone(),
+            Some(_) => Vec::new(),
+        },
+        kube_reserved_cgroup: single("kubeReservedCgroup", &settings.kubelet.kube_reserved_cgroup),
+        system_reserved_cgroup: single("systemReservedCgroup", &settings.kubelet.system_reserved_cgroup),
+    };
+    let changes = render::changes(&desired.patch(), &effective.node);
+    let kept = choices.all_kept(&plan, settings);
+    for (path, value, origin) in &kept {
+        warnings.push(format!("{path} stays {value}: it is set by {origin}"));
+    }
+    let result = with_changes(&before, &changes, setup.layout);
+    let final_effective = result.effective_for(version);
+    let admitted = kubelet_pods.as_ref().unwrap_or(&pods).count;
+    let allocatable = allocatable(&machine, memory, cores, admitted, &final_effective);
+    Ok(Forecast { machine, pods, kubelet_pods, capacity, plan, desired, changes, kept, result, allocatable, warnings })
+}
+
+/// Whose values stay.
+struct Choices<'a> {
+    effective: &'a Effective,
+    setup: &'a Setup,
+    main: &'a str,
+    on_existing: OnExisting,
+}
+
+impl Choices<'_> {
+    /// Who has set this path, where that one's choice is to stay.
+    fn kept_by(&self, path: &str) -> Option<Origin> {
+        self.effective.get(path)?;
+        let origin = self.effective.origin(path);
+        match &origin {
+            Origin::Default => None,
+            // A flag wins over every file, so writing beside it would be for nothing.
+            Origin::Flag { .. } => Some(origin),
+            Origin::File(file) if file == self.main && self.setup.layout.main_file_is_computed() => None,
+            Origin::File(_) => (self.on_existing == OnExisting::Keep).then_some(origin),
+        }
+    }
+
+    /// The amounts that stay in one of the two lists. What kubelet could not read is left to the preflight.
+    fn kept(&self, field: &str) -> Resources {
+        let amounts = Resource::ALL.into_iter().filter_map(|resource| {
+            let path = format!("{field}.{resource}");
+            self.kept_by(&path)?;
+            Some((resource, self.effective.get(&path)?.as_str()?.parse().ok()?))
+        });
+        let mut list = Resources(amounts.collect());
+        // --kube-reserved replaces the whole map: what the flag does not name is not reserved at all.
+        if matches!(self.effective.origin(field), Origin::Flag { .. }) {
+            for resource in Resource::ALL {
+                list.0.entry(resource).or_insert(Quantity::ZERO);
+            }
+        }
+        list
+    }
+
+    /// Every key that we would have set otherwise: path, value, who.
+    fn all_kept(&self, plan: &Plan, settings: &Settings) -> Vec<(String, String, String)> {
+        let mut wanted = Vec::new();
+        for (field, list, extra) in [
+            ("kubeReserved", &plan.profile.kube, &settings.reserve.kube_reserved),
+            ("systemReserved", &plan.profile.system, &settings.reserve.system_reserved),
+        ] {
+            let names = list.0.keys().chain(extra.keys()).collect::<std::collections::BTreeSet<_>>();
+            wanted.extend(names.into_iter().map(|resource| format!("{field}.{resource}")));
+        }
+        wanted.extend(settings.kubelet.eviction_hard.keys().map(|signal| format!("evictionHard.{signal}")));
+        let others = [
+            ("enforceNodeAllocatable", !settings.kubelet.enforce_node_allocatable.is_empty()),
+            ("kubeReservedCgroup", settings.kubelet.kube_reserved_cgroup.is_some()),
+            ("systemReservedCgroup", settings.kubelet.system_reserved_cgroup.is_some()),
+        ];
+        wanted.extend(others.into_iter().filter(|(_, asked)| *asked).map(|(path, _)| path.to_owned()));
+        let text = |path: &str| {
+            self.effective.get(path).map(|node| serde_json::to_string(node).unwrap_or_default()).unwrap_or_default()
+        };
+        wanted
+            .into_iter()
+            .filter_map(|path| Some((path.clone(), text(&path), self.kept_by(&path)?.to_string())))
+            .collect()
+    }
+}
+
+/// kubelet's capacity, and what hard eviction keeps free of it.
+fn capacity(
+    machine: &Machine,
+    memory: Bytes,
+    cores: u32,
+    effective: &Effective,
+    eviction_patch: &[(String, String)],
+) -> Capacity {
+    let mut capacity = Capacity::default();
+    capacity.total.insert(Resource::Cpu, Quantity::count(u64::from(cores)));
+    capacity.total.insert(Resource::Memory, Quantity::bytes(memory));
+    if let Some(size) = machine.node_filesystem.value() {
+        capacity.total.insert(Resource::EphemeralStorage, Quantity::bytes(Bytes(size.total_bytes)));
+    }
+    if let Some(pids) = machine.pids.value() {
+        capacity.total.insert(Resource::Pid, Quantity::count(*pids));
+    }
+    let mut thresholds = effective.eviction_hard();
+    for (signal, text) in eviction_patch {
+        if let Ok(threshold) = Threshold::parse(text) {
+            thresholds.insert(signal.clone(), threshold);
+        }
+    }
+    for (signal, resource) in [("memory.available", Resource::Memory), ("nodefs.available", Resource::EphemeralStorage)]
+    {
+        if let (Some(threshold), Some(total)) = (thresholds.get(signal), capacity.total.get(&resource)) {
+            capacity.eviction.insert(resource, Quantity::bytes(Bytes(threshold.of(total.to_u64()))));
+        }
+    }
+    capacity
+}
+
+/// The sentence for a profile that counts other pods than kubelet admits, with both results.
+fn pods_differ(
+    counted: &Pods,
+    real: &Pods,
+    input: &Input,
+    capacity: &Capacity,
+    kept: &Kept,
+    rules: &Rules,
+    plan: &Plan,
+) -> Option<String> {
+    let by_real = reserve::plan(&Input { max_pods: real.count, ..*input }, capacity, kept, rules).ok()?;
+    if counted.count == real.count || by_real.kube == plan.kube {
+        return None;
+    }
+    Some(format!(
+        "{} counts {} pods ({}), but kubelet admits {} ({}): kubeReserved.memory is {} by the first and {} by the second; \
+         [reserve] pods_from = \"effective\" takes the second, and the autoscaler must then be told the same",
+        rules.profile,
+        counted.count,
+        counted.from,
+        real.count,
+        real.from,
+        plan.kube.get(Resource::Memory),
+        by_real.kube.get(Resource::Memory)
+    ))
+}
+
+/// The configuration with our changes where they would be placed: in the main file, or in a drop-in that sorts last.
+fn with_changes(before: &KubeletConfig, changes: &Node, layout: Layout) -> KubeletConfig {
+    let mut result = before.clone();
+    if changes.entries().is_empty() {
+        return result;
+    }
+    match (&mut result.main, layout) {
+        (Some(main), Layout::EksAl2 | Layout::StandAlone) => main.node.merge_patch(changes),
+        _ => {
+            // Sorts behind every other name: what is kept has been taken out of the changes already.
+            let path = "~node-steward.conf".to_owned();
+            let mut node = changes.clone();
+            node.set("apiVersion", Node::from("kubelet.config.k8s.io/v1beta1"));
+            node.set("kind", Node::from("KubeletConfiguration"));
+            result.drop_ins.push(ConfigFile { path, node });
+        }
+    }
+    result
+}
+
+/// What kubelet will report: capacity less both reservations, hard eviction and huge pages, never below 0.
+fn allocatable(
+    machine: &Machine,
+    memory: Bytes,
+    cores: u32,
+    pods: u32,
+    effective: &Effective,
+) -> BTreeMap<String, String> {
+    let reserved = |resource| {
+        let of = |field| effective.resources(field).map(|list| list.get(resource)).unwrap_or(Quantity::ZERO);
+        of("kubeReserved").plus(of("systemReserved"))
+    };
+    let positive = |quantity: Quantity| if quantity.is_negative() { quantity.minus(quantity) } else { quantity };
+    let thresholds = effective.eviction_hard();
+    let evicted = |signal: &str, total: u64| thresholds.get(signal).map_or(0, |threshold| threshold.of(total));
+    let huge: u64 = machine
+        .huge_pages
+        .value()
+        .into_iter()
+        .flatten()
+        .map(|pages| pages.size_bytes.saturating_mul(pages.count))
+        .sum();
+
+    let mut list = BTreeMap::new();
+    let cpu = Quantity::millicores(Millicores(u64::from(cores) * 1_000)).minus(reserved(Resource::Cpu));
+    list.insert("cpu".to_owned(), positive(cpu).to_string());
+    let bytes = |total: u64, taken: u64, resource| {
+        positive(Quantity::bytes(Bytes(total)).minus(reserved(resource)).minus(Quantity::bytes(Bytes(taken))))
+            .to_string()
+    };
+    let taken = evicted("memory.available", memory.0).saturating_add(huge);
+    list.insert("memory".to_owned(), bytes(memory.0, taken, Resource::Memory));
+    if let Some(size) = machine.node_filesystem.value() {
+        let taken = evicted("nodefs.available", size.total_bytes);
+        list.insert("ephemeral-storage".to_owned(), bytes(size.total_bytes, taken, Resource::EphemeralStorage));
+    }
+    list.insert("pods".to_owned(), pods.to_string());
+    list
+}

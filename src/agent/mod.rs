@@ -1,0 +1,8 @@
+//! Wiring: settings to rooms, facts to a plan, a plan to the machine. It refuses arithmetic and parsing of its own: the rooms below do those.
+
+pub mod forecast;
+pub mod pods;
+pub mod settings;
+
+pub use forecast::{Forecast, Question};
+pub use settings::Settings;
