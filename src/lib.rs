@@ -4,6 +4,8 @@
 
 /// Floor 4: wiring, from settings and facts to a plan and its placing.
 pub mod agent;
+/// Floor 5: the command line.
+pub mod cli;
 /// Floor 1: the one door to the machine.
 pub mod host;
 /// Floor 2: kubelet's configuration, read, judged and written.

@@ -9,10 +9,10 @@ use serde::Serialize;
 use super::Settings;
 use super::pods::{self, Pods};
 use crate::host::Host;
+use crate::kubelet::OnExisting;
 use crate::kubelet::config::{ConfigFile, Effective, KubeletConfig, Origin, Threshold};
 use crate::kubelet::render::{self, Desired};
 use crate::kubelet::setup::Setup;
-use crate::kubelet::{Layout, OnExisting};
 use crate::model::{Bytes, KubeletVersion, Machine, Millicores, Node, Quantity, Resource, Resources};
 use crate::reserve::{self, Capacity, Input, Kept, Plan, Rules};
 use crate::sample;
@@ -174,12 +174,19 @@ pub fn forecast(
         kube_reserved_cgroup: single("kubeReservedCgroup", &settings.kubelet.kube_reserved_cgroup),
         system_reserved_cgroup: single("systemReservedCgroup", &settings.kubelet.system_reserved_cgroup),
     };
-    let changes = render::changes(&desired.patch(), &effective.node);
+    let mut changes = render::changes(&desired.patch(), &effective.node);
+    let main_has_thresholds = before.main.as_ref().is_some_and(|file| file.node.get("evictionHard").is_some());
+    if setup.changes_the_main_file() && changes.get("evictionHard").is_some() && !main_has_thresholds {
+        // The first threshold in a main file switches off all that are not named, so kubelet's defaults are named as well.
+        let mut all = effective.get("evictionHard").cloned().unwrap_or(Node::Map(Vec::new()));
+        all.merge_patch(changes.get("evictionHard").unwrap_or(&Node::Null));
+        changes.set("evictionHard", all);
+    }
     let kept = choices.all_kept(&plan, settings);
     for (path, value, origin) in &kept {
         warnings.push(format!("{path} stays {value}: it is set by {origin}"));
     }
-    let result = with_changes(&before, &changes, setup.layout);
+    let result = with_changes(&before, &changes, setup);
     let final_effective = result.effective_for(version);
     let admitted = kubelet_pods.as_ref().unwrap_or(&pods).count;
     let allocatable = allocatable(&machine, memory, cores, admitted, &final_effective);
@@ -312,20 +319,21 @@ fn pods_differ(
 }
 
 /// The configuration with our changes where they would be placed: in the main file, or in a drop-in that sorts last.
-fn with_changes(before: &KubeletConfig, changes: &Node, layout: Layout) -> KubeletConfig {
+fn with_changes(before: &KubeletConfig, changes: &Node, setup: &Setup) -> KubeletConfig {
     let mut result = before.clone();
     if changes.entries().is_empty() {
         return result;
     }
-    match (&mut result.main, layout) {
-        (Some(main), Layout::EksAl2 | Layout::StandAlone) => main.node.merge_patch(changes),
+    match &mut result.main {
+        Some(main) if setup.changes_the_main_file() => main.node.merge_patch(changes),
         _ => {
             // Sorts behind every other name: what is kept has been taken out of the changes already.
-            let path = "~node-steward.conf".to_owned();
-            let mut node = changes.clone();
-            node.set("apiVersion", Node::from("kubelet.config.k8s.io/v1beta1"));
-            node.set("kind", Node::from("KubeletConfiguration"));
-            result.drop_ins.push(ConfigFile { path, node });
+            let mut entries = vec![
+                ("apiVersion".to_owned(), Node::from("kubelet.config.k8s.io/v1beta1")),
+                ("kind".to_owned(), Node::from("KubeletConfiguration")),
+            ];
+            entries.extend(changes.entries().iter().cloned());
+            result.drop_ins.push(ConfigFile { path: "~node-steward.conf".to_owned(), node: Node::Map(entries) });
         }
     }
     result

@@ -1,8 +1,12 @@
 //! Wiring: settings to rooms, facts to a plan, a plan to the machine. It refuses arithmetic and parsing of its own: the rooms below do those.
 
+pub mod bootstrap;
 pub mod forecast;
+pub mod judge;
 pub mod pods;
+pub mod protect;
 pub mod settings;
+pub mod volume;
 
 pub use forecast::{Forecast, Question};
 pub use settings::Settings;

@@ -39,10 +39,10 @@ pub fn counted(
     }
     let cores = machine.cores.value().copied().unwrap_or(1);
     let as_nodeadm = profile.counts_pods_as_nodeadm() && settings.reserve.pods_from == PodsFrom::Profile;
-    if !as_nodeadm {
-        if let Some(pods) = setup.and_then(|setup| in_kubelet(setup, cores)).filter(|pods| pods.source == "kubelet") {
-            return (pods, None);
-        }
+    if !as_nodeadm
+        && let Some(pods) = setup.and_then(|setup| in_kubelet(setup, cores)).filter(|pods| pods.source == "kubelet")
+    {
+        return (pods, None);
     }
     let type_name = machine.instance_type.value();
     let enis = type_name.and_then(|name| max_pods::enis(name));
@@ -75,9 +75,9 @@ pub fn counted(
 /// What kubelet is set to; nothing where no kubelet configuration was found.
 pub fn in_kubelet(setup: &Setup, cores: u32) -> Option<Pods> {
     let config = &setup.others;
-    let any = config.main.is_some() || !config.drop_ins.is_empty() || !config.flags.list.is_empty();
+    let main_found = config.main.is_some() && setup.main.is_some();
     let (count, origin) = config.effective().max_pods(cores);
-    any.then(|| match origin {
+    (main_found || !config.drop_ins.is_empty() || !config.flags.list.is_empty()).then(|| match origin {
         Origin::Default => Pods { count, source: "default", from: origin.to_string() },
         set => Pods { count, source: "kubelet", from: set.to_string() },
     })

@@ -15,3 +15,13 @@ pub use file::{Entry, FileFacts};
 pub use lock::Lock;
 pub use root::Host;
 pub use write::{Wanted, Written};
+
+/// A line on the machine's console, for a failure that would otherwise wait in a journal that nobody can reach. Best effort.
+pub fn console(line: &str) {
+    use std::io::Write;
+    #[allow(clippy::disallowed_types)] // The console is a device of the running machine, not a file beneath a root.
+    let opened = std::fs::OpenOptions::new().append(true).open("/dev/console");
+    if let Ok(mut console) = opened {
+        let _ = writeln!(console, "{line}\r");
+    }
+}

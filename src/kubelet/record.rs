@@ -72,7 +72,7 @@ pub fn read(host: &Host) -> HostResult<Option<Record>> {
 /// Keeps the record, or removes it where nothing of ours is left.
 pub fn write(host: &Host, record: &Record) -> HostResult<()> {
     if record.wrote.entries().is_empty() {
-        return host.remove(Path::new(PATH));
+        return forget(host);
     }
     let malformed = |error: serde_json::Error| HostError {
         act: "write",
@@ -81,4 +81,9 @@ pub fn write(host: &Host, record: &Record) -> HostResult<()> {
     };
     let bytes = serde_json::to_vec_pretty(record).map_err(malformed)?;
     host.write_atomic(&Wanted { path: PathBuf::from(PATH), bytes, mode: 0o644 }).map(|_| ())
+}
+
+/// Removes the record.
+pub fn forget(host: &Host) -> HostResult<()> {
+    host.remove(Path::new(PATH))
 }

@@ -140,24 +140,51 @@ fn without_ours(
     others
 }
 
-/// A setup that has only a given base file, or none.
-pub fn stand_alone(host: &Host, base: Option<&Path>) -> Result<Setup, PlaceError> {
+/// A setup that has only what the caller names: a base file or none, and perhaps a directory of drop-ins.
+pub fn stand_alone(host: &Host, base: Option<&Path>, drop_in_dir: Option<&Path>) -> Result<Setup, PlaceError> {
     let main = match base {
         Some(path) => Some(read_document(host, path)?.ok_or_else(|| PlaceError::NoBase(path.to_owned()))?),
         None => None,
     };
-    Ok(Setup {
-        layout: Layout::StandAlone,
-        main: base.map(Path::to_owned),
-        config_dir: None,
-        drop_in_dir: None,
-        present: KubeletConfig { main: main.clone(), drop_ins: Vec::new(), flags: Flags::default() },
-        others: KubeletConfig { main, drop_ins: Vec::new(), flags: Flags::default() },
-        ours: Vec::new(),
-        kubelet_root: PathBuf::from("/var/lib/kubelet"),
-        max_pods_expression: None,
-        instance_type: None,
-    })
+    let mut setup = Setup { main: base.map(Path::to_owned), ..Setup::imagined(main) };
+    if let Some(dir) = drop_in_dir {
+        for path in conf_files(host, dir)? {
+            setup.present.drop_ins.extend(read_document(host, &path)?);
+        }
+        setup.ours = our_files_in(host, dir)?;
+        setup.others = without_ours(&setup.present, &setup.ours, None, None);
+        setup.config_dir = Some(dir.to_owned());
+        setup.drop_in_dir = Some(dir.to_owned());
+    }
+    Ok(setup)
+}
+
+impl Setup {
+    /// A kubelet that is nowhere on this machine, with this main file.
+    pub fn imagined(main: Option<ConfigFile>) -> Self {
+        let config = KubeletConfig { main, drop_ins: Vec::new(), flags: Flags::default() };
+        Self {
+            layout: Layout::StandAlone,
+            main: None,
+            config_dir: None,
+            drop_in_dir: None,
+            present: config.clone(),
+            others: config,
+            ours: Vec::new(),
+            kubelet_root: PathBuf::from("/var/lib/kubelet"),
+            max_pods_expression: None,
+            instance_type: None,
+        }
+    }
+
+    /// Whether the changes are merged into the main file itself.
+    pub fn changes_the_main_file(&self) -> bool {
+        match self.layout {
+            Layout::EksAl2 => true,
+            Layout::StandAlone => self.drop_in_dir.is_none(),
+            Layout::EksAl2023 | Layout::DropIn | Layout::Kubeadm => false,
+        }
+    }
 }
 
 fn flag_of(flags: &Flags, name: &str) -> Option<PathBuf> {
@@ -231,26 +258,34 @@ fn conf_files(host: &Host, dir: &Path) -> HostResult<Vec<PathBuf>> {
 /// The drop-in and the fragment of an earlier run. One that cannot be understood counts as made for no machine.
 /// Besides the directory in use, those that the layouts know are looked at.
 pub fn our_files(host: &Host, drop_in_dir: Option<&Path>) -> HostResult<Vec<Ours>> {
-    let mut paths = vec![PathBuf::from(FRAGMENT)];
     let mut dirs: Vec<&Path> = vec![Path::new(AL2023_DROP_INS), Path::new(KUBEADM_DROP_INS)];
     dirs.extend(
         drop_in_dir.filter(|dir| ![AL2023_DROP_INS, KUBEADM_DROP_INS].iter().any(|known| Path::new(known) == *dir)),
     );
+    let mut ours: Vec<Ours> = our_file(host, PathBuf::from(FRAGMENT))?.into_iter().collect();
     for dir in dirs {
-        let entries = host.list(dir)?.unwrap_or_default();
-        paths
-            .extend(entries.iter().filter(|entry| entry.name.ends_with(OUR_ENDING)).map(|entry| dir.join(&entry.name)));
-    }
-    let mut ours = Vec::new();
-    for path in paths {
-        let Some(bytes) = host.read(&path, MOST_BYTES)? else { continue };
-        let text = String::from_utf8_lossy(&bytes);
-        let node: Node = yaml_serde::from_str(&text).unwrap_or(Node::Null);
-        let fields = node.get("spec").and_then(|spec| spec.get("kubelet")?.get("config")).unwrap_or(&node);
-        let fields = fields.entries().iter().filter(|(key, _)| key != "apiVersion" && key != "kind").cloned();
-        ours.push(Ours { fields: Node::Map(fields.collect()), machine: render::made_for(&text), path });
+        ours.extend(our_files_in(host, dir)?);
     }
     Ok(ours)
+}
+
+fn our_files_in(host: &Host, dir: &Path) -> HostResult<Vec<Ours>> {
+    let mut ours = Vec::new();
+    for entry in host.list(dir)?.unwrap_or_default() {
+        if entry.name.ends_with(OUR_ENDING) {
+            ours.extend(our_file(host, dir.join(&entry.name))?);
+        }
+    }
+    Ok(ours)
+}
+
+fn our_file(host: &Host, path: PathBuf) -> HostResult<Option<Ours>> {
+    let Some(bytes) = host.read(&path, MOST_BYTES)? else { return Ok(None) };
+    let text = String::from_utf8_lossy(&bytes);
+    let node: Node = yaml_serde::from_str(&text).unwrap_or(Node::Null);
+    let fields = node.get("spec").and_then(|spec| spec.get("kubelet")?.get("config")).unwrap_or(&node);
+    let fields = fields.entries().iter().filter(|(key, _)| key != "apiVersion" && key != "kind").cloned();
+    Ok(Some(Ours { fields: Node::Map(fields.collect()), machine: render::made_for(&text), path }))
 }
 
 /// What user data set under spec.kubelet.config, as if it were a file of its own.

@@ -52,6 +52,7 @@ pub fn choose(
             fragment(host, changes, machine)
         }
         Layout::EksAl2023 => drop_in(host, setup, rules, changes, machine),
+        Layout::StandAlone if setup.drop_in_dir.is_some() => drop_in(host, setup, rules, changes, machine),
         Layout::StandAlone => Err(PlaceError::NoLayout("the layout stand-alone needs --out FILE".to_owned())),
     }
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{cpus, dmi, filesystems, kubelet_version, limits, memory};
 use crate::host::Host;
+use crate::model::machine::Identity;
 use crate::model::{KubeletVersion, Machine, Reading};
 
 /// What the caller already knows or wants besides.
@@ -27,6 +28,15 @@ impl Default for Wishes {
             kubelet_version: None,
             instance_type: None,
         }
+    }
+}
+
+/// What tells this machine from another, and no more.
+pub fn identity(host: &Host) -> Identity {
+    Identity {
+        product_uuid: dmi::product_uuid(host).value().cloned().unwrap_or_default(),
+        cores: cpus::online(host).value().map(|set| set.len()).unwrap_or_default(),
+        memory_bytes: memory::total_and_swap(host).0.value().map(|bytes| bytes.0).unwrap_or_default(),
     }
 }
 

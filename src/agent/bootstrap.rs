@@ -1,0 +1,250 @@
+//! Placing the forecast: once per boot, in one place, whole or not at all, never with another machine's numbers.
+//! It refuses what kubelet would refuse, and on any error leaves what was there, except numbers that were computed for another machine.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::forecast::{self, Forecast, Question, Unforeseeable};
+use super::{Settings, judge, protect};
+use crate::host::{Host, HostResult, Wanted, Written};
+use crate::kubelet::setup::{self, Setup};
+use crate::kubelet::target::{self, Moment, Target};
+use crate::kubelet::{Layout, PlaceError, record, render, stamp};
+use crate::model::machine::Identity;
+use crate::model::{Finding, Severity};
+use crate::settings::SettingsError;
+
+const LOCK: &str = "/run/node-steward/bootstrap.lock";
+/// Longer than any run takes; shorter than systemd's patience.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the caller wants.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// What the forecast is asked.
+    pub question: Question,
+    /// Base of a stand-alone run.
+    pub base: Option<PathBuf>,
+    /// Result of a stand-alone run.
+    pub out: Option<PathBuf>,
+    /// Write nothing.
+    pub dry_run: bool,
+    /// Write although this boot has been settled.
+    pub force: bool,
+    /// Early or late.
+    pub moment: Moment,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Everything was as it should be; nothing was touched.
+    Unchanged,
+    /// The new content is in place.
+    Written,
+    /// It differs, but this boot is settled; the next one will place it.
+    Pending,
+    /// It differs, and a dry run writes nothing.
+    WouldWrite,
+}
+
+/// The whole story, for a person or a program.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// Which layout.
+    pub layout: Layout,
+    /// The place.
+    pub target: Target,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Our files in other places that were removed, or would be.
+    pub removed: Vec<PathBuf>,
+    /// The values and how they came about.
+    pub forecast: Forecast,
+    /// What kubelet would say; nothing fatal, or it would have been refused.
+    pub findings: Vec<Finding>,
+}
+
+/// Why nothing was placed.
+#[derive(Debug, thiserror::Error)]
+pub enum BootstrapError {
+    /// The settings are wrong.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The machine or the settings give no result.
+    #[error(transparent)]
+    Unforeseeable(#[from] Unforeseeable),
+    /// Reading, rendering, writing or refusing.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+}
+
+impl From<crate::host::HostError> for BootstrapError {
+    fn from(error: crate::host::HostError) -> Self {
+        Self::Place(error.into())
+    }
+}
+
+/// Runs `order` with settings that `load` gives; they are loaded inside, so that another machine's numbers go even where the settings are broken.
+pub fn bootstrap(
+    host: &Host,
+    order: &Order,
+    load: impl FnOnce() -> Result<Settings, SettingsError>,
+) -> Result<Report, BootstrapError> {
+    if let Some(out) = &order.out {
+        let settings = load()?;
+        let setup = setup::stand_alone(host, order.base.as_deref(), None)?;
+        let target = |forecast: &Forecast| target::out(host, &setup, out, &forecast.changes);
+        let _lock = (!order.dry_run).then(|| host.lock_dir(out, PATIENCE)).transpose()?;
+        return place(host, order, &settings, &setup, target, false);
+    }
+    if let Some(base) = &order.base {
+        let settings = load()?;
+        let dir = settings.kubelet.drop_in.as_deref();
+        let setup = setup::stand_alone(host, Some(base), dir)?;
+        let machine = identity(host);
+        let target = |forecast: &Forecast| {
+            target::choose(host, &setup, &settings.kubelet, &forecast.changes, &machine, order.moment)
+        };
+        let _lock = dir.filter(|_| !order.dry_run).map(|dir| host.lock_dir(&dir.join("x"), PATIENCE)).transpose()?;
+        return place(host, order, &settings, &setup, target, false);
+    }
+    let lock = (!order.dry_run).then(|| host.lock(Path::new(LOCK), PATIENCE)).transpose()?;
+    let settings = load();
+    let drop_in = settings.as_ref().ok().and_then(|settings| settings.kubelet.drop_in.clone());
+    let result = settings.map_err(BootstrapError::from).and_then(|settings| on_system(host, order, &settings));
+    if result.is_err() && lock.is_some() {
+        // Whatever went wrong, an image must not start its kubelet with its builder's numbers.
+        for path in foreign_files(host, drop_in.as_deref(), &identity(host))? {
+            remove_foreign(host, &path)?;
+        }
+    }
+    result
+}
+
+fn on_system(host: &Host, order: &Order, settings: &Settings) -> Result<Report, BootstrapError> {
+    let setup = setup::find(host, &settings.kubelet)?;
+    let machine = identity(host);
+    let target = |forecast: &Forecast| {
+        target::choose(host, &setup, &settings.kubelet, &forecast.changes, &machine, order.moment)
+    };
+    let report = place(host, order, settings, &setup, target, true)?;
+    if settings.kubelet.protect && report.outcome != Outcome::Pending {
+        protect::place(host, &report.forecast, order.dry_run)?;
+    }
+    Ok(report)
+}
+
+/// Forecast, judgement, stamp, write: in this order, so that nothing is touched before all is known.
+fn place(
+    host: &Host,
+    order: &Order,
+    settings: &Settings,
+    setup: &Setup,
+    target: impl FnOnce(&Forecast) -> Result<Target, PlaceError>,
+    stamped: bool,
+) -> Result<Report, BootstrapError> {
+    let facts = forecast::facts(host, settings, Some(setup), &order.question);
+    let forecast = forecast::forecast(facts, settings, setup, &order.question)?;
+    let findings = judge::judge(host, &forecast, &setup.kubelet_root);
+    let fatal: Vec<_> =
+        findings.iter().filter(|finding| finding.severity == Severity::Fatal).map(ToString::to_string).collect();
+    if !fatal.is_empty() {
+        return Err(PlaceError::Refused(fatal.join("; ")).into());
+    }
+    let target = target(&forecast)?;
+    let removed = if stamped { elsewhere(setup, &target.path) } else { Vec::new() };
+    let differs = target.text != target.old || !removed.is_empty();
+    let earlier = stamp::read(host).filter(|_| stamped);
+    let settled = earlier.as_ref().is_some_and(|stamp| stamp.settled) && !order.force;
+    let foreign = setup.ours.iter().any(|file| !made_for(file.machine.as_ref(), &forecast.machine.identity()));
+    let outcome = match (differs, settled && !foreign, order.dry_run) {
+        (false, _, _) => Outcome::Unchanged,
+        (true, true, _) => Outcome::Pending,
+        (true, false, true) => Outcome::WouldWrite,
+        (true, false, false) => Outcome::Written,
+    };
+    if outcome == Outcome::Written {
+        write(host, &target, &removed)?;
+    }
+    if stamped && !order.dry_run && !settled {
+        // An image is baked with kubelet stopped; a stamp of this boot is what keeps a running kubelet's limits.
+        let stamp = stamp::Stamp {
+            boot_id: stamp::boot_id(host),
+            settled: order.moment == Moment::Late,
+            path: target.path.clone(),
+        };
+        if earlier.as_ref() != Some(&stamp) {
+            stamp::write(host, &stamp)?;
+        }
+    }
+    Ok(Report { layout: setup.layout, target, outcome, removed, forecast, findings })
+}
+
+fn write(host: &Host, target: &Target, removed: &[PathBuf]) -> HostResult<Written> {
+    // The record goes first: with it, our values can be told from others' whether the file itself was still written or not.
+    if let Some(record) = &target.record {
+        record::write(host, record)?;
+    }
+    let written = match &target.text {
+        Some(text) => {
+            host.write_atomic(&Wanted { path: target.path.clone(), bytes: text.clone().into_bytes(), mode: 0o644 })?
+        }
+        None => {
+            host.remove(&target.path)?;
+            Written::Replaced
+        }
+    };
+    for path in removed {
+        host.remove(path)?;
+    }
+    Ok(written)
+}
+
+/// Our files in places that are not the chosen one.
+fn elsewhere(setup: &Setup, chosen: &Path) -> Vec<PathBuf> {
+    setup.ours.iter().map(|file| file.path.clone()).filter(|path| path != chosen).collect()
+}
+
+fn identity(host: &Host) -> Identity {
+    crate::sample::machine::identity(host)
+}
+
+fn made_for(named: Option<&Identity>, here: &Identity) -> bool {
+    named.is_some_and(|machine| machine.same_machine(here))
+}
+
+/// Our files that name another machine, or none.
+fn foreign_files(host: &Host, drop_in: Option<&Path>, here: &Identity) -> HostResult<Vec<PathBuf>> {
+    let mut foreign: Vec<PathBuf> = setup::our_files(host, drop_in)?
+        .into_iter()
+        .filter(|file| !made_for(file.machine.as_ref(), here))
+        .map(|file| file.path)
+        .collect();
+    if let Ok(Some(record)) = record::read(host)
+        && !made_for(Some(&record.machine), here)
+    {
+        foreign.push(PathBuf::from(record.file));
+    }
+    Ok(foreign)
+}
+
+/// A file of ours goes; from a file that is not ours, only our values go.
+fn remove_foreign(host: &Host, path: &Path) -> Result<(), BootstrapError> {
+    match record::read(host)?.filter(|record| Path::new(&record.file) == path) {
+        None => host.remove(path)?,
+        Some(record) => {
+            if let Some(file) = setup::read_document(host, path)? {
+                let bytes = host.read(path, setup::MOST_BYTES)?.unwrap_or_default();
+                let text = String::from_utf8_lossy(&bytes);
+                let clean = render::merged(&text, &record.undo(&file.node)).map_err(PlaceError::Render)?;
+                host.write_atomic(&Wanted { path: path.to_owned(), bytes: clean.into_bytes(), mode: 0o644 })?;
+            }
+            record::forget(host)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,213 @@
+//! What can be typed. It refuses flags without a help line.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+use crate::agent::{Question, Settings};
+use crate::kubelet::{Layout, OnExisting};
+use crate::model::{KubeletVersion, Quantity};
+use crate::reserve;
+
+/// An on-host agent for Kubernetes nodes: reserves resources before kubelet starts.
+#[derive(Debug, Parser)]
+#[command(name = "node-steward", version, max_term_width = 100, after_help = AFTER)]
+pub struct Args {
+    #[command(flatten)]
+    pub common: Common,
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+const AFTER: &str = "Exit codes: 0 ok, 1 it failed, 2 usage or bad settings, 3 (check) problems of warning or worse, 4 refused.\n\
+Settings: /usr/lib/node-steward/config.d/*.toml < /etc/node-steward/config.toml < /etc/node-steward/config.d/*.toml < \
+/run/node-steward/config.d/*.toml < flags.";
+
+/// Flags of every verb.
+#[derive(Debug, ClapArgs)]
+pub struct Common {
+    /// Take DIR for /: a recorded machine, or one that is being installed
+    #[arg(long, global = true, value_name = "DIR", default_value = "/", hide_default_value = true)]
+    pub root: PathBuf,
+    /// Settings file in place of the whole chain
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// How to answer
+    #[arg(short, long, global = true, value_enum, value_name = "FORMAT", default_value_t = Output::Text)]
+    pub output: Output,
+    /// Say more: advice, and where each value comes from
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+}
+
+/// How to answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For a person
+    Text,
+    /// For a program
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Look once: this machine's facts, the reservations in every profile, and what kubelet would say to them
+    Check(CheckArgs),
+    /// Print the reservations, for this machine or for one described by flags
+    Reserve(ReserveArgs),
+    /// Compute the reservations and place them in kubelet's configuration
+    Bootstrap(BootstrapArgs),
+    /// Look after settings and kubelet configurations
+    Config {
+        #[command(subcommand)]
+        verb: ConfigVerb,
+    },
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ConfigVerb {
+    /// Verify the settings, or a kubelet configuration alone
+    Check {
+        /// A kubelet configuration, or a directory with one (config.json or config.yaml, conf.d/*.conf, flags), instead of our settings
+        #[arg(long, value_name = "FILE")]
+        kubelet: Option<PathBuf>,
+    },
+    /// Show every setting that a file has made, with the file
+    Show,
+}
+
+/// Flags that describe the machine or the wish.
+#[derive(Debug, ClapArgs, Default)]
+pub struct WishArgs {
+    /// Profile in place of the settings' one
+    #[arg(long, value_name = "PROFILE", value_parser = profile_name)]
+    pub profile: Option<String>,
+    /// Pods that the node may hold
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_pods: Option<u32>,
+    /// Cloud instance type, such as m5.xlarge
+    #[arg(long, value_name = "TYPE")]
+    pub instance_type: Option<String>,
+    /// kubelet's version, such as 1.36
+    #[arg(long, value_name = "VERSION")]
+    pub kubelet_version: Option<KubeletVersion>,
+    /// Ask the EC2 instance metadata service for the instance type where DMI does not say (2 s at most)
+    #[arg(long)]
+    pub imds: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct CheckArgs {
+    #[command(flatten)]
+    pub wish: WishArgs,
+    /// Where to write kubelet-config.json; a new directory under /tmp where it is not given
+    #[arg(long, value_name = "DIR")]
+    pub scratch: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct ReserveArgs {
+    #[command(flatten)]
+    pub wish: WishArgs,
+    /// Cores of a machine that is not this one; with --memory, nothing is read
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub cores: Option<u32>,
+    /// Its MemTotal, such as 15.5Gi
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub memory: Option<Quantity>,
+    /// Its installed memory, for the profiles that take the size on the label
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub installed_memory: Option<Quantity>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct BootstrapArgs {
+    #[command(flatten)]
+    pub wish: WishArgs,
+    /// How this image configures kubelet, where it is not to be found out
+    #[arg(long, value_name = "LAYOUT", value_parser = clap::value_parser!(Layout))]
+    pub layout: Option<Layout>,
+    /// kubelet configuration to start from (stand-alone)
+    #[arg(long, value_name = "FILE", requires = "out_or_drop_in")]
+    pub base: Option<PathBuf>,
+    /// Write the whole result there (stand-alone)
+    #[arg(long, value_name = "FILE", group = "out_or_drop_in")]
+    pub out: Option<PathBuf>,
+    /// Write a drop-in into this directory of kubelet's --config-dir
+    #[arg(long, value_name = "DIR", group = "out_or_drop_in", conflicts_with = "out")]
+    pub drop_in: Option<PathBuf>,
+    /// Show what would change in the file
+    #[arg(long)]
+    pub diff: bool,
+    /// Write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Write although kubelet may have started in this boot: running pods can lose their limits
+    #[arg(long)]
+    pub force: bool,
+    /// Others will still write before kubelet starts; the run at kubelet's start has the last word
+    #[arg(long)]
+    pub early: bool,
+    /// A failure is printed on the console as well
+    #[arg(long)]
+    pub console: bool,
+    /// What is done with keys that others have set: keep or override
+    #[arg(long, value_name = "WHAT", value_parser = on_existing)]
+    pub on_existing: Option<OnExisting>,
+}
+
+impl WishArgs {
+    pub fn question(&self) -> Question {
+        Question {
+            max_pods: self.max_pods,
+            instance_type: self.instance_type.clone(),
+            kubelet_version: self.kubelet_version,
+            imds: self.imds,
+            installed_memory: false,
+        }
+    }
+
+    /// Flags win over settings.
+    pub fn apply(&self, settings: &mut Settings) {
+        if let Some(profile) = &self.profile {
+            settings.reserve.profile.clone_from(profile);
+        }
+    }
+}
+
+impl BootstrapArgs {
+    pub fn apply(&self, settings: &mut Settings, inside: impl Fn(&std::path::Path) -> PathBuf) {
+        self.wish.apply(settings);
+        let rules = &mut settings.kubelet;
+        rules.layout = self.layout.or(rules.layout);
+        rules.on_existing = self.on_existing.unwrap_or(rules.on_existing);
+        if let Some(dir) = &self.drop_in {
+            rules.drop_in = Some(inside(dir));
+            rules.layout = rules.layout.or(Some(Layout::DropIn));
+        }
+    }
+}
+
+fn profile_name(text: &str) -> Result<String, String> {
+    reserve::profile(text).map(|profile| profile.name().to_owned())
+}
+
+fn size(text: &str) -> Result<Quantity, String> {
+    text.parse::<Quantity>()
+        .and_then(|size| if size > Quantity::ZERO { Ok(size) } else { Err(format!("{text:?} is not above zero")) })
+}
+
+fn on_existing(text: &str) -> Result<OnExisting, String> {
+    match text {
+        "keep" => Ok(OnExisting::Keep),
+        "override" => Ok(OnExisting::Override),
+        other => Err(format!("{other:?} is neither keep nor override")),
+    }
+}
