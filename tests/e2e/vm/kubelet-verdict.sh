@@ -11,7 +11,7 @@
 # The guest has runtime.slice (kubelet and containerd run in it), system.slice, /etc/kubernetes/pki/ca.crt, the systemd driver,
 # and no API server behind its kubeconfig. kubelet gets the case's files as they are.
 # Output: {"case":..,"version":..,"stage":..,"verdict":..,"error":..,"exit":..,"ms":..,"cgroups":{SLICE:{memory.max,..}}}
-#   stage running: kubelet got past ContainerManager's start and its eviction manager works: "accepted"; cgroups says what
+#   stage running: kubelet got past the start of its container and eviction managers: "accepted"; cgroups says what
 #   kubelet wrote (without enforcement errors). The other stages are named as in tests/e2e/kube/verdict.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)

@@ -59,7 +59,8 @@ last_words() {
     done
 }
 
-started='"Eviction manager: starting control loop"'
+# The last thing that kubelet starts after the container and the eviction manager, said at every verbosity by old and new ones.
+started='"Starting Kubelet Plugin Manager"'
 for dir in cases/*/; do
     name=$(basename "$dir")
     dir=$PWD/cases/$name
