@@ -4,6 +4,7 @@
 pub mod config;
 mod error;
 pub mod flags;
+pub mod preflight;
 pub mod record;
 pub mod render;
 mod rules;

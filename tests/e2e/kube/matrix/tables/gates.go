@@ -115,7 +115,8 @@ func specOf(p *pkg, literal *ast.CompositeLit, minor int) *gate {
 	var latest *gate
 	for _, element := range literal.Elts {
 		spec := element.(*ast.CompositeLit)
-		if since(spec) <= minor {
+		// kubelet promises compatibility with the version before its own.
+		if written(spec, "Version") <= minor && written(spec, "MinCompatibilityVersion") < minor {
 			latest = plainSpec(p, spec)
 		}
 	}
@@ -141,20 +142,20 @@ func plainSpec(p *pkg, literal *ast.CompositeLit) *gate {
 	return spec
 }
 
-func since(literal *ast.CompositeLit) int {
+// written is the minor version that a spec holds under a key; 0 where it holds none.
+func written(literal *ast.CompositeLit, key string) int {
 	for _, element := range literal.Elts {
 		pair := element.(*ast.KeyValueExpr)
-		if pair.Key.(*ast.Ident).Name == "Version" {
+		if pair.Key.(*ast.Ident).Name == key {
 			text, ok := literalArgument(pair.Value)
 			if !ok {
-				fail("a gate's version has a form that is not known here")
+				fail("a gate's %s has a form that is not known here", key)
 			}
 			minor, err := strconv.Atoi(strings.TrimPrefix(text, "1."))
 			check(err)
 			return minor
 		}
 	}
-	fail("a gate has no version")
 	return 0
 }
 

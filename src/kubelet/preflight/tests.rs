@@ -1,0 +1,149 @@
+//! What the rules say of single files. The agreement with real kubelets is tested in `tests/e2e/kube/matrix`; these run
+//! everywhere. They refuse to check wording.
+
+use super::*;
+use crate::kubelet::config::{ConfigFile, parse};
+use crate::kubelet::flags::Flags;
+
+const HEAD: &str = "kind: KubeletConfiguration\napiVersion: kubelet.config.k8s.io/v1beta1\n";
+
+fn config(main: &str, drop_ins: &[&str], flags: &[&str]) -> KubeletConfig {
+    let file = |path: String, text: &str| {
+        let node = parse(&path, format!("{HEAD}{text}").as_bytes()).expect(text);
+        ConfigFile { path, node }
+    };
+    KubeletConfig {
+        main: Some(file("main".to_owned(), main)),
+        drop_ins: drop_ins.iter().enumerate().map(|(at, text)| file(format!("d/{at}0.conf"), text)).collect(),
+        flags: Flags::parse("flags", flags.iter().map(|f| (*f).to_owned())),
+    }
+}
+
+fn ground(minor: u16) -> Ground {
+    Ground {
+        version: Some(KubeletVersion { major: 1, minor }),
+        cores: Some(2),
+        memory: Some(8 << 30),
+        ephemeral_storage: Some(20 << 30),
+        cgroup_version: Some(2),
+        online_cpus: "0-1".parse().ok(),
+        numa_nodes: "0".parse().ok(),
+        ..Ground::default()
+    }
+}
+
+fn codes(config: &KubeletConfig, ground: &Ground, from: Severity) -> Vec<String> {
+    preflight(config, ground).iter().filter(|f| f.severity >= from).map(|f| format!("{} {}", f.code, f.path)).collect()
+}
+
+#[test]
+fn every_rule_has_one_code_and_says_what_it_means() {
+    let mut seen = BTreeSet::new();
+    for rule in catalogue() {
+        assert!(seen.insert(rule.code), "{} twice", rule.code);
+        assert!(rule.code.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'), "{}", rule.code);
+        assert!(!rule.meaning.is_empty() && !rule.meaning.ends_with('.'), "{}", rule.code);
+    }
+}
+
+#[test]
+fn a_plain_file_has_nothing_but_advice() {
+    for minor in 28..=37 {
+        let file = config("kubeReserved: {cpu: 70m, memory: 574Mi, ephemeral-storage: 1Gi}\nmaxPods: 29", &[], &[]);
+        assert_eq!(codes(&file, &ground(minor), Severity::Warning), Vec::<String>::new(), "1.{minor}");
+    }
+}
+
+#[test]
+fn names_what_kubelet_passes_over() {
+    let file = config(
+        "kubeReservd: {}\nMaxPods: 5\nauthentication: {anonymos: {}}\nmemoryReservationPolicy: None\nmaxPods: 1\nmaxPods: 2",
+        &[],
+        &[],
+    );
+    assert_eq!(
+        codes(&file, &ground(30), Severity::Warning),
+        [
+            "unknown-field kubeReservd",
+            "unknown-field authentication.anonymos",
+            "field-case MaxPods",
+            "field-version memoryReservationPolicy",
+            "duplicate-key maxPods"
+        ]
+    );
+    let found = preflight(&file, &ground(30));
+    assert!(found.iter().any(|f| f.expected.contains("the nearest is kubeReserved")));
+    assert!(found.iter().any(|f| f.expected.contains("kubelet 1.36 and later")));
+}
+
+#[test]
+fn a_version_that_is_not_known_is_never_held_against_a_file() {
+    let file = config(
+        "enforceNodeAllocatable: [pods, kube-reserved-compressible]\nkubeReservedCgroup: /x\nkubeReserved: {cpu: 1}",
+        &[],
+        &[],
+    );
+    let unknown = Ground { version: None, ..ground(36) };
+    assert!(codes(&file, &unknown, Severity::Fatal).iter().all(|code| code.starts_with("wrong-type")));
+    let found = preflight(&file, &unknown);
+    let compressible = found.iter().find(|f| f.code == "enforce-value").expect("a warning");
+    assert!(compressible.severity == Severity::Warning && compressible.expected.contains("1.28 to 1.31"));
+    assert!(found.iter().any(|f| f.code == "unchecked" && f.severity == Severity::Advice));
+}
+
+#[test]
+fn a_flag_that_replaces_a_map_is_named_with_what_is_lost() {
+    let file = config("kubeReserved: {cpu: 70m, memory: 574Mi}", &[], &["--kube-reserved=memory=1Gi"]);
+    let found = preflight(&file, &ground(36));
+    let finding = found.iter().find(|f| f.code == "flag-overrides").expect("flag-overrides");
+    assert!(finding.found.contains("cpu is gone"), "{finding}");
+}
+
+#[test]
+fn cgroups_are_judged_only_when_looked_at() {
+    let text = "enforceNodeAllocatable: [pods, kube-reserved]\nkubeReservedCgroup: /a.slice/b-c.slice\nkubeReserved: {cpu: 70m}";
+    let file = config(text, &[], &[]);
+    assert_eq!(codes(&file, &ground(36), Severity::Fatal), Vec::<String>::new());
+    assert!(cgroups_to_look_at(&file).contains("/b.slice/b-c.slice"));
+    let mut seen = ground(36);
+    seen.systemd_cgroups = Some(true);
+    seen.cgroups.insert("/b.slice/b-c.slice".to_owned(), None);
+    assert_eq!(codes(&file, &seen, Severity::Fatal), ["enforced-cgroup-missing kubeReservedCgroup"]);
+    let set = |words: &str| Some(words.split(' ').map(str::to_owned).collect());
+    seen.cgroups.insert("/".to_owned(), set("cpu memory pids"));
+    seen.cgroups.insert("/b.slice/b-c.slice".to_owned(), set("cpu memory"));
+    assert_eq!(codes(&file, &seen, Severity::Fatal), ["enforced-cgroup-controllers kubeReservedCgroup"]);
+    assert!(codes(&file, &seen, Severity::Warning).contains(&"cgroup-name kubeReservedCgroup".to_owned()));
+}
+
+#[test]
+fn an_earlier_run_binds() {
+    let static_cpu = "cpuManagerPolicy: static\nreservedSystemCPUs: '1'";
+    let state = |default: &str| CpuManagerState {
+        file: "state".to_owned(),
+        policy: "static".to_owned(),
+        default_cpus: default.parse().unwrap(),
+        assigned_cpus: "1".parse().unwrap(),
+    };
+    let with = |state| Ground { cpu_manager_state: Some(state), ..ground(36) };
+    let fatal = |text: &str, ground: &Ground| codes(&config(text, &[], &[]), ground, Severity::Fatal);
+    assert_eq!(fatal(static_cpu, &with(state("0"))), ["cpu-manager-state reservedSystemCPUs"]);
+    assert_eq!(fatal(static_cpu, &with(state("0-1"))), Vec::<String>::new());
+    assert_eq!(fatal("", &with(state("0-1"))), ["cpu-manager-state cpuManagerPolicy"]);
+    let memory = MemoryManagerState {
+        file: "state".to_owned(),
+        policy: "Static".to_owned(),
+        system_reserved: BTreeMap::from([(0, 1 << 30)]),
+    };
+    let ground = Ground { memory_manager_state: Some(memory), ..ground(36) };
+    let text = |size: &str| {
+        format!(
+            "memoryManagerPolicy: Static\nevictionHard: {{memory.available: 1Mi}}\nkubeReserved: {{memory: 1023Mi}}\nreservedMemory: [{{numaNode: 0, limits: {{memory: {size}}}}}]"
+        )
+    };
+    assert_eq!(fatal(&text("1Gi"), &ground), Vec::<String>::new());
+    assert_eq!(
+        fatal(&text("1025Mi"), &ground),
+        ["reserved-memory-sum reservedMemory", "memory-manager-state reservedMemory"]
+    );
+}
