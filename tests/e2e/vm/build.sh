@@ -23,10 +23,12 @@ flock 7
 if [ -f "$out/version" ]; then echo "$out"; exit 0; fi
 
 [ "$(id -u)" = 0 ] || skip "the guest's root file system needs root to be unpacked"
+install_libc() { [ -n "$(find /usr/lib -name libc.a -print -quit 2>/dev/null)" ] || install_debian libc6-dev; }
 need mmdebstrap mmdebstrap || skip "lacks mmdebstrap"
 need mkfs.ext4 e2fsprogs || skip "lacks mkfs.ext4"
 need xz xz-utils || skip "lacks xz"
 need depmod kmod || skip "lacks depmod"
+{ need cc gcc && install_libc; } || skip "lacks a C compiler with a static C library"
 # The mirror is the one this machine already uses.
 . /etc/os-release
 site=$(apt-get indextargets --format '$(SITE) $(RELEASE)' | awk -v r="${VERSION_CODENAME:-}" '$2 == r { print $1; exit }')
@@ -83,10 +85,19 @@ depmod -b "$root" "$release"
 cp -a "$here/guest/root/." "$root/"
 chown -R 0:0 "$root/etc" "$root/usr/lib/vm"
 chmod 755 "$root"/usr/lib/vm/*
+# No registry is near: the pause image is one static program of our own, in the archive form that containerd imports.
+image=$work/image
+mkdir -p "$image/rootfs"
+cc -static -Os -s -o "$image/rootfs/pause" "$here/guest/pause.c"
+tar -c --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -C "$image/rootfs" -f "$image/layer.tar" pause
+printf '{"architecture":"amd64","os":"linux","config":{"Entrypoint":["/pause"],"User":"65535:65535"},"rootfs":{"type":"layers","diff_ids":["sha256:%s"]}}' \
+    "$(sha256sum <"$image/layer.tar" | cut -d' ' -f1)" >"$image/config.json"
+echo '[{"Config":"config.json","RepoTags":["localhost/pause:1"],"Layers":["layer.tar"]}]' >"$image/manifest.json"
+tar -c -C "$image" -f "$root/usr/lib/vm/pause.tar" manifest.json config.json layer.tar
 in_root() { chroot "$root" "$@"; }
 # systemctl says on every call that /proc is not mounted; its words matter only when it fails.
 units() { in_root systemctl --quiet "$@" >>"$work/log" 2>&1 || { tail -n 5 "$work/log" >&2; return 1; }; }
-units enable systemd-networkd vm-run.service
+units enable systemd-networkd vm-run.service pause-image.service
 # What costs an emulated boot time, or writes at moments of its own, stays off; a test that wants one enables it.
 units disable containerd rsyslog syslog.socket systemd-networkd-wait-online e2scrub_reap \
     apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer fstrim.timer e2scrub_all.timer getty@tty1

@@ -3,7 +3,7 @@
 # it and registers with an API server outside; the Node's allocatable must be the prediction, to the byte.
 # It refuses to soften kubelet's settings: cgroups per QoS class, enforcement of pods and systemd's cgroup driver stay.
 #
-#   node.sh [--drop-in FILE] [--base FILE] [--predict COMMAND] [--memory MIB] [--smp N] [--product TYPE] [--keep DIR]
+#   node.sh [--drop-in FILE] [--base FILE] [--predict COMMAND] [--memory MIB] [--smp N] [--product TYPE] [--keep DIR] [--pod yes]
 #
 #   $NODE_STEWARD        the program, put at /usr/bin/node-steward; its units come from systemd/ of this tree
 #   --drop-in FILE       instead of node-steward: this file is placed by hand, and the prediction is the test's own arithmetic
@@ -11,6 +11,7 @@
 #                        kubeReserved, and with serving certificates that nobody needs to sign)
 #   --predict COMMAND    run in the guest after node-steward's unit and before kubelet; JSON with "allocatable"
 #                        (default: node-steward reserve -o json)
+#   --pod yes            run one static pod besides (its path is set by a drop-in 90-lab.conf), and see it Running
 # Compared: capacity with the kernel's own figures; allocatable with the prediction and with arithmetic on what was written;
 # /configz with each value of the base and of the drop-ins; kubepods.slice's limits; that kubelet started once.
 set -euo pipefail
@@ -18,7 +19,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../../lib.sh"
 kube=$here/../kube repo=$here/../../..
 
-drop_in='' base=$here/base.json predict='/usr/bin/node-steward reserve -o json' memory=4096 smp=2 product=m5.large keep=''
+drop_in='' base=$here/base.json predict='/usr/bin/node-steward reserve -o json' memory=4096 smp=2 product=m5.large keep='' pod=''
 while [ $# -gt 1 ]; do
     case $1 in
         --drop-in) drop_in=$(realpath "$2") ;;
@@ -28,6 +29,7 @@ while [ $# -gt 1 ]; do
         --smp) smp=$2 ;;
         --product) product=$2 ;;
         --keep) keep=$2 ;;
+        --pod) pod=$2 ;;
         *) break ;;
     esac
     shift 2
@@ -76,6 +78,13 @@ Type=oneshot
 ExecStart=/bin/sh -c '$predict >/var/predicted.json'
 EOF
     ln -s ../predict.service "$system/multi-user.target.wants/"
+fi
+if [ -n "$pod" ]; then
+    mkdir "$over/etc/kubernetes/manifests"
+    cp "$here/pod.json" "$over/etc/kubernetes/manifests/"
+    echo '{"kind":"KubeletConfiguration","apiVersion":"kubelet.config.k8s.io/v1beta1","staticPodPath":"/etc/kubernetes/manifests"}' \
+        >"$over/etc/kubernetes/kubelet/config.json.d/90-lab.conf"
+    touch "$work/input/pod"
 fi
 cp "$control"/{ca.crt,to-kubelet.crt,to-kubelet.key,"node-$node.crt","node-$node.key",port} "$work/input/"
 chmod 600 "$work/input"/*.key
@@ -131,6 +140,9 @@ equal "cgroups and enforcement as kubelet has them by default" '[true,["pods"],"
     "$(jq -c '.kubeletconfig | [.cgroupsPerQOS, .enforceNodeAllocatable, .cgroupDriver]' "$results/configz.json")"
 equal "kubepods.slice" "$(jq -c .kubepods "$work/arithmetic.json")" "$(jq -c . "$results/kubepods.json")"
 equal "kubelet runs once, in runtime.slice" "/runtime.slice/kubelet.service 0" "$(cat "$results/kubelet-unit")"
+if [ -n "$pod" ]; then
+    equal "the static pod, in its own network" "Running 10.244.0." "$(sed 's/[0-9]*$//' "$results/pod")"
+fi
 jq -c '"written: \(.kubeReserved // {}) \(.systemReserved // {})"' -r "$work/wanted.json"
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]

@@ -21,6 +21,15 @@ until ready; do
     sleep 1
 done
 cut -d' ' -f1 /proc/uptime >/results/ready-at
+if [ -e pod ]; then
+    for tries in $(seq 60); do
+        api '/api/v1/namespaces/default/pods?fieldSelector=spec.nodeName=guest' >/results/pods.json
+        jq -r '.items[0].status | "\(.phase) \(.podIP)"' /results/pods.json >/results/pod
+        ! grep -q Running /results/pod || break
+        sleep 1
+    done
+    cut -d' ' -f1 /proc/uptime >/results/pod-at
+fi
 curl -sS -m 10 -k --cert to-kubelet.crt --key to-kubelet.key https://127.0.0.1:10250/configz >/results/configz.json
 
 jq -n --argjson cores "$(nproc --all)" --argjson memory "$(awk '/^MemTotal:/ { printf "%d", $2 * 1024 }' /proc/meminfo)" \
