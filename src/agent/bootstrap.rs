@@ -149,7 +149,7 @@ fn place(
 ) -> Result<Report, BootstrapError> {
     let facts = forecast::facts(host, settings, Some(setup), &order.question);
     let forecast = forecast::forecast(facts, settings, setup, &order.question)?;
-    let findings = judge::judge(host, &forecast, &setup.kubelet_root);
+    let findings = judge::judge(host, &forecast, setup, order.moment);
     let fatal: Vec<_> =
         findings.iter().filter(|finding| finding.severity == Severity::Fatal).map(ToString::to_string).collect();
     if !fatal.is_empty() {

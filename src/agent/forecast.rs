@@ -14,7 +14,7 @@ use crate::kubelet::config::{ConfigFile, Effective, KubeletConfig, Origin, Thres
 use crate::kubelet::render::{self, Desired};
 use crate::kubelet::setup::Setup;
 use crate::model::{Bytes, KubeletVersion, Machine, Millicores, Node, Quantity, Resource, Resources};
-use crate::reserve::{self, Capacity, Input, Kept, Plan, Rules};
+use crate::reserve::{self, Capacity, Input, Kept, Plan, PodsFrom, Rules};
 use crate::sample;
 
 /// What the command line asks besides the settings.
@@ -55,6 +55,8 @@ pub struct Forecast {
     pub result: KubeletConfig,
     /// What a kubelet with that configuration reports as allocatable, by resource name.
     pub allocatable: BTreeMap<String, String>,
+    /// With `pods_from = "effective"`: the lines of an EC2NodeClass that let Karpenter predict the same.
+    pub node_class: Option<String>,
     /// Sentences for the operator.
     pub warnings: Vec<String>,
 }
@@ -123,7 +125,11 @@ pub fn forecast(
     let mut before = setup.others.clone();
     if before.main.is_none() {
         let path = setup.main.clone().unwrap_or_else(|| PathBuf::from("kubelet-config.json"));
-        before.main = Some(ConfigFile { path: path.display().to_string(), node: Node::Map(Vec::new()) });
+        let node = vec![
+            ("kind".to_owned(), Node::from("KubeletConfiguration")),
+            ("apiVersion".to_owned(), Node::from("kubelet.config.k8s.io/v1beta1")),
+        ];
+        before.main = Some(ConfigFile { path: path.display().to_string(), node: Node::Map(node) });
     }
     let main = before.main.as_ref().map(|file| file.path.clone()).unwrap_or_default();
     let effective = before.effective_for(version);
@@ -190,7 +196,22 @@ pub fn forecast(
     let final_effective = result.effective_for(version);
     let admitted = kubelet_pods.as_ref().unwrap_or(&pods).count;
     let allocatable = allocatable(&machine, memory, cores, admitted, &final_effective);
-    Ok(Forecast { machine, pods, kubelet_pods, capacity, plan, desired, changes, kept, result, allocatable, warnings })
+    let node_class = (profile.counts_pods_as_nodeadm() && rules.pods_from == PodsFrom::Effective)
+        .then(|| node_class(admitted, &final_effective));
+    Ok(Forecast {
+        machine,
+        pods,
+        kubelet_pods,
+        capacity,
+        plan,
+        desired,
+        changes,
+        kept,
+        result,
+        allocatable,
+        node_class,
+        warnings,
+    })
 }
 
 /// Whose values stay.
@@ -337,6 +358,19 @@ fn with_changes(before: &KubeletConfig, changes: &Node, setup: &Setup) -> Kubele
         }
     }
     result
+}
+
+/// `spec.kubelet` of an EC2NodeClass that says what this node will do.
+fn node_class(max_pods: u32, effective: &Effective) -> String {
+    let mut text = format!("spec:\n  kubelet:\n    maxPods: {max_pods}\n");
+    for field in ["kubeReserved", "systemReserved", "evictionHard"] {
+        let amounts = effective.texts(field);
+        if !amounts.is_empty() {
+            text.push_str(&format!("    {field}:\n"));
+            text.extend(amounts.iter().map(|(key, amount)| format!("      {key}: {amount:?}\n")));
+        }
+    }
+    text
 }
 
 /// What kubelet will report: capacity less both reservations, hard eviction and huge pages, never below 0.

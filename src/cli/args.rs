@@ -78,6 +78,9 @@ pub enum ConfigVerb {
         /// A kubelet configuration, or a directory with one (config.json or config.yaml, conf.d/*.conf, flags), instead of our settings
         #[arg(long, value_name = "FILE")]
         kubelet: Option<PathBuf>,
+        /// The version of the kubelet that it is for, where it is not this machine's
+        #[arg(long, value_name = "VERSION", requires = "kubelet")]
+        kubelet_version: Option<KubeletVersion>,
     },
     /// Show every setting that a file has made, with the file
     Show,

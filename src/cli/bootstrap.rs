@@ -97,6 +97,9 @@ fn print(common: &Common, profile: &str, report: &Report, diff: bool) -> Result<
     if let Some(needs) = report.target.needs.as_ref().filter(|_| report.target.text.is_some()) {
         writeln!(out, "note: {needs}")?;
     }
+    if let Some(lines) = &forecast.node_class {
+        write!(out, "tell Karpenter, in the EC2NodeClass:\n{lines}")?;
+    }
     for warning in &forecast.warnings {
         writeln!(out, "warning: {warning}")?;
     }

@@ -13,6 +13,7 @@ use crate::agent::forecast::{self, Forecast, Unforeseeable};
 use crate::agent::{Settings, judge};
 use crate::host::{Host, Wanted};
 use crate::kubelet::render;
+use crate::kubelet::target::Moment;
 use crate::model::{Bytes, Finding, Machine, Reading, Severity};
 use crate::reserve;
 use crate::sample::second_opinion::{self, SecondOpinion};
@@ -45,7 +46,14 @@ pub(super) fn run(common: &Common, options: &CheckArgs) -> Result<Ending, Failur
     let chosen = rows.iter().find(|row| row.chosen).map(|row| row.forecast.clone());
     let forecast =
         chosen.ok_or_else(|| Failure::Usage(format!("there is no profile {:?}", settings.reserve.profile)))??;
-    let findings = judge::judge(&host, &forecast, &setup.kubelet_root);
+    let mut findings = judge::judge(&host, &forecast, &setup, Moment::Late);
+    if setup.is_imagined() {
+        // No kubelet is set up here, so what one of some version might complain of is no problem of this machine's.
+        findings
+            .iter_mut()
+            .filter(|finding| finding.severity == Severity::Warning)
+            .for_each(|finding| finding.severity = Severity::Advice);
+    }
     let volume = crate::agent::volume::missing(&host);
     let file = write_result(common, options, &forecast)?;
     let opinion = second_opinion::ask(&host);
@@ -159,6 +167,12 @@ impl Seen<'_> {
         if common.verbose {
             for row in self.rows {
                 writeln!(out, "  {:<13} {dim}{}{dim:#}", row.name, row.summary)?;
+            }
+        }
+        if let Some(lines) = &self.forecast.node_class {
+            writeln!(out, "  tell Karpenter, in the EC2NodeClass:")?;
+            for line in lines.lines() {
+                writeln!(out, "    {line}")?;
             }
         }
         for warning in &self.forecast.warnings {

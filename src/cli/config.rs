@@ -7,10 +7,14 @@ use serde_json::json;
 
 use super::args::{Common, Output};
 use super::{Ending, Failure, print_json};
-use crate::agent::judge;
-use crate::model::Severity;
+use crate::agent::{Question, judge};
+use crate::model::{KubeletVersion, Severity};
 
-pub(super) fn check(common: &Common, kubelet: Option<&Path>) -> Result<Ending, Failure> {
+pub(super) fn check(
+    common: &Common,
+    kubelet: Option<&Path>,
+    version: Option<KubeletVersion>,
+) -> Result<Ending, Failure> {
     let host = common.host()?;
     let settings = common.settings(&host)?;
     let Some(file) = kubelet else {
@@ -29,7 +33,8 @@ pub(super) fn check(common: &Common, kubelet: Option<&Path>) -> Result<Ending, F
         }
         return Ok(Ending::Fine);
     };
-    let findings = judge::judge_file(&host, &settings, &common.inside(file))?;
+    let question = Question { kubelet_version: version, ..Question::default() };
+    let findings = judge::judge_file(&host, &settings, &question, &common.inside(file))?;
     let worst = findings.iter().map(|finding| finding.severity).max();
     if common.output == Output::Json {
         print_json(&json!({"file": file, "verdict": verdict(worst), "findings": findings}))?;

@@ -110,7 +110,9 @@ fn dispatch(args: &Args) -> Result<Ending, Failure> {
         Verb::Check(options) => check::run(&args.common, options),
         Verb::Reserve(options) => reserve::run(&args.common, options),
         Verb::Bootstrap(options) => bootstrap::run(&args.common, options),
-        Verb::Config { verb: ConfigVerb::Check { kubelet } } => config::check(&args.common, kubelet.as_deref()),
+        Verb::Config { verb: ConfigVerb::Check { kubelet, kubelet_version } } => {
+            config::check(&args.common, kubelet.as_deref(), *kubelet_version)
+        }
         Verb::Config { verb: ConfigVerb::Show } => config::show(&args.common),
         Verb::Completions { shell } => {
             clap_complete::generate(*shell, &mut Args::command(), "node-steward", &mut io::stdout());

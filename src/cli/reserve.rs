@@ -87,8 +87,17 @@ fn imagined(settings: &Settings) -> Result<Setup, Failure> {
     let eviction =
         profile.reserve(&smallest, &settings.reserve).map(|reserved| reserved.eviction_hard).unwrap_or_default();
     let signals: Vec<_> = eviction.iter().map(|(signal, value)| ((*signal).to_owned(), Node::from(*value))).collect();
-    let node = if signals.is_empty() { Vec::new() } else { vec![("evictionHard".to_owned(), Node::Map(signals))] };
-    Ok(Setup::imagined(Some(ConfigFile { path: format!("what {} sets", profile.name()), node: Node::Map(node) })))
+    let mut node = vec![
+        ("kind".to_owned(), Node::from("KubeletConfiguration")),
+        ("apiVersion".to_owned(), Node::from("kubelet.config.k8s.io/v1beta1")),
+    ];
+    if !signals.is_empty() {
+        node.push(("evictionHard".to_owned(), Node::Map(signals)));
+    }
+    Ok(Setup::imagined(Some(ConfigFile {
+        path: format!("kubelet-config.json as on {}", profile.name()),
+        node: Node::Map(node),
+    })))
 }
 
 fn nothing_read() -> Machine {

@@ -19,6 +19,8 @@ pub struct ReservationsView {
     profile_reserved: Value,
     eviction_hard: BTreeMap<String, String>,
     allocatable: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ec2_node_class: Option<String>,
     warnings: Vec<String>,
 }
 
@@ -47,6 +49,7 @@ pub fn reservations(profile: &str, forecast: &Forecast) -> ReservationsView {
         profile_reserved: json!({"kubeReserved": formula.kube, "systemReserved": formula.system, "evictionHard": eviction}),
         eviction_hard: forecast.result.effective_for(machine.kubelet_version.value().copied()).texts("evictionHard"),
         allocatable: forecast.allocatable.clone(),
+        ec2_node_class: forecast.node_class.clone(),
         warnings: forecast.warnings.clone(),
     }
 }

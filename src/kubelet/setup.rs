@@ -177,6 +177,11 @@ impl Setup {
         }
     }
 
+    /// Whether nothing of it was found on the machine.
+    pub fn is_imagined(&self) -> bool {
+        self.layout == Layout::StandAlone && self.main.is_none() && self.drop_in_dir.is_none()
+    }
+
     /// Whether the changes are merged into the main file itself.
     pub fn changes_the_main_file(&self) -> bool {
         match self.layout {
