@@ -20,7 +20,9 @@ out=$NODE_STEWARD_CACHE/vm/$key
 mkdir -p "$NODE_STEWARD_CACHE/vm"
 exec 7>"$NODE_STEWARD_CACHE/vm/build.lock"
 flock 7
-if [ -f "$out/version" ]; then echo "$out"; exit 0; fi
+if [ -f "$out/version" ]; then touch "$out"; echo "$out"; exit 0; fi
+# Images of earlier states of this tree, 660 MB each: kept while anyone used them in the last two days.
+find "$NODE_STEWARD_CACHE/vm" -mindepth 1 -maxdepth 1 -type d -name '????????????????' -mtime +1 -exec rm -rf --one-file-system {} +
 
 [ "$(id -u)" = 0 ] || skip "the guest's root file system needs root to be unpacked"
 install_libc() { [ -n "$(find /usr/lib -name libc.a -print -quit 2>/dev/null)" ] || install_debian libc6-dev; }
@@ -103,7 +105,6 @@ units disable containerd rsyslog syslog.socket systemd-networkd-wait-online e2sc
     apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer fstrim.timer e2scrub_all.timer getty@tty1
 units mask getty.target serial-getty@ttyS0 systemd-binfmt systemd-hwdb-update
 units set-default multi-user.target
-touch "$root/etc/cloud/cloud-init.disabled"
 : >"$root/etc/machine-id"
 
 truncate -s "${image_mib}M" "$work/out/root.img"

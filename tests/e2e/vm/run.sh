@@ -10,7 +10,8 @@
 #   --memory MIB       4096            --smp N            2
 #   --uuid UUID        the machine's identity (DMI product_uuid)
 #   --smbios STRING    further fields of DMI type 1, e.g. 'manufacturer=Amazon EC2,product=m5.xlarge'
-#   --append ARGS      more kernel arguments (cloud-init=enabled, for one)
+#   --seed DIR         run cloud-init with DIR's user-data and meta-data (NoCloud); without it cloud-init is off
+#   --append ARGS      more kernel arguments
 #   --forward H:G      reach guest port G at host port H of 127.0.0.1 (repeatable)
 #   --qemu ARG         one more argument for QEMU (repeatable): drives, a QMP socket, devices
 #   --deadline SEC     600: then the guest is killed and whatever reached the results disk is kept
@@ -22,7 +23,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../../lib.sh"
 . "$here/qemu.sh"
 
-over=() qemu=() forward='' disk='' memory=4096 smp=2 uuid=6b1c1c6e-5d3a-4f0e-9a51-0c6f2f5f7a01 smbios='' append='' deadline=600
+over=() qemu=() forward='' disk='' memory=4096 smp=2 uuid=6b1c1c6e-5d3a-4f0e-9a51-0c6f2f5f7a01 smbios='' append='cloud-init=disabled' seed='' deadline=600
 while [ $# -gt 0 ]; do
     case $1 in
         --over) over+=("$2") ;;
@@ -31,7 +32,8 @@ while [ $# -gt 0 ]; do
         --smp) smp=$2 ;;
         --uuid) uuid=$2 ;;
         --smbios) smbios=,$2 ;;
-        --append) append=$2 ;;
+        --seed) seed=$2; append=${append/cloud-init=disabled/cloud-init=enabled} ;;
+        --append) append+=" $2" ;;
         --forward) forward+=",hostfwd=tcp:127.0.0.1:${2%%:*}-:${2##*:}" ;;
         --qemu) qemu+=("$2") ;;
         --deadline) deadline=$2 ;;
@@ -61,6 +63,10 @@ mkdir -p "$work/in/over"
 ln -s "$(cd "$input" && pwd)" "$work/in/input"
 cp "$script" "$work/in/script"
 [ -z "$disk" ] || touch "$work/in/keep"
+if [ -n "$seed" ]; then
+    mkdir -p "$work/in/over/var/lib/cloud/seed/nocloud"
+    cp "$seed"/* "$work/in/over/var/lib/cloud/seed/nocloud/"
+fi
 for dir in ${over[@]+"${over[@]}"}; do cp -a "$dir/." "$work/in/over/"; done
 tar -c --owner=0 --group=0 -f "$work/input.tar" -C "$work/in" over script $(cd "$work/in" && ls -d keep 2>/dev/null || true) \
     -C "$(dirname "$(cd "$input" && pwd)")" --transform "s,^$(basename "$(cd "$input" && pwd)")\(/\|$\),input\1," "$(basename "$(cd "$input" && pwd)")"
