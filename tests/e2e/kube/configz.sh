@@ -49,6 +49,7 @@ if [ "${1:-}" != --in-the-room ]; then
     [ -n "$drop_ins$config" ] || [ -x "${NODE_STEWARD:-}" ] || skip "NODE_STEWARD names no program, and neither --drop-ins nor --config is given"
     [ "$(id -u)" = 0 ] || skip "a kubelet of its own needs root and namespaces"
     need jq jq || skip "no jq"
+    need yq yq || skip "no yq"
     jq -e . "${config:-$base}" >/dev/null || { say "${config:-$base} is not JSON, and this check reads no YAML"; exit 2; }
     need ip iproute2 || skip "no ip"
     need openssl openssl || skip "no openssl"
@@ -123,11 +124,13 @@ ask() {
     wait $pid 2>/dev/null || :
 }
 ask before "$base" no || finish
+# The first run's Node would be taken for the second's until kubelet's first status update.
+"$here/controlplane.sh" api "$control" admin DELETE "/api/v1/nodes/$node" >/dev/null 2>&1 || :
 ask after "${config:-$base}" yes || finish
 ok "kubelet $(jq -r .status.nodeInfo.kubeletVersion "$lab/node.json") started with what was written and became Ready"
 
-# All drop-ins of a kind in kubelet's order, as one JSON list.
-list() { find "$1" -name '*.conf' | LC_ALL=C sort | xargs -r cat | jq -s .; }
+# All drop-ins of a kind in kubelet's order, as one JSON list. Each is one document, YAML or JSON.
+list() { find "$1" -name '*.conf' | LC_ALL=C sort | xargs -r -n 1 yq . | jq -s .; }
 list "$lab/written.d" >"$lab/written.json"
 jq -n -f "$here/configz.jq" --slurpfile base "$base" --slurpfile main "${config:-$base}" --slurpfile written "$lab/written.json" \
     --slurpfile lab "$lab/lab.conf" --slurpfile before "$lab/configz-before.json" --slurpfile after "$lab/configz-after.json" >"$lab/comparison.json"
