@@ -111,7 +111,7 @@ jq -c '.status | {capacity, allocatable}' "$work/node.json"
 equal "the Node is Ready" True "$(jq -r '.status.conditions[] | select(.type == "Ready").status' "$work/node.json")"
 
 # What was written, as kubelet merges it; the kernel's figures of the same boot.
-jq -s 'reduce .[] as $one ({}; . * $one) | del(.kind, .apiVersion)' "$results/config.json" "$results"/config.json.d/*.conf >"$work/wanted.json"
+jq 'reduce .[] as $one ({}; . * $one) | del(.kind, .apiVersion)' "$results/written.json" >"$work/wanted.json"
 jq -n -f "$here/arithmetic.jq" --slurpfile wanted "$work/wanted.json" --slurpfile machine "$results/machine.json" >"$work/arithmetic.json"
 equal "capacity is the kernel's figures" "$(jq -c .capacity "$work/arithmetic.json")" \
     "$(jq -c '.status.capacity | {cpu, memory, "ephemeral-storage", pods}' "$work/node.json")"
@@ -123,6 +123,11 @@ amounts() { # TITLE FILE: each resource that FILE predicts, as a number and as t
 amounts "arithmetic on what was written" "$work/arithmetic.json"
 if [ -z "$drop_in" ]; then
     amounts "node-steward's prediction" "$results/predicted.json"
+    if diff -r "$results/config.json.d" "$work/over/etc/kubernetes/kubelet/config.json.d" >"$work/placed" && cmp -s "$base" "$results/config.json"; then
+        bad "node-steward placed nothing"
+    else
+        ok "node-steward placed its own: $(sed -n 's/^Only in .*: //p' "$work/placed" | paste -sd' ')"
+    fi
     equal "node-steward's unit" "Result=success ActiveState=active" "$(cat "$results/bootstrap-unit")"
 fi
 

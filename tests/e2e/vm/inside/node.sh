@@ -6,10 +6,8 @@ ready() { api /api/v1/nodes/guest 2>/dev/null | jq -e '.status.conditions[]? | s
 
 mkdir -p /results/config.json.d
 systemctl show -p ActiveState,Result node-steward-bootstrap.service | sort -r | paste -sd' ' >/results/bootstrap-unit
-journalctl -b -u node-steward-bootstrap --no-pager
+journalctl -b -o cat -t node-steward --no-pager
 cp /var/predicted.json /results/ 2>/dev/null || true
-cp /etc/kubernetes/kubelet/config.json /results/
-cp /etc/kubernetes/kubelet/config.json.d/* /results/config.json.d/
 tries=0
 until ready; do
     tries=$((tries + 1))
@@ -21,6 +19,11 @@ until ready; do
     sleep 1
 done
 cut -d' ' -f1 /proc/uptime >/results/ready-at
+cp /etc/kubernetes/kubelet/config.json /results/
+cp -R /etc/kubernetes/kubelet/config.json.d/. /results/config.json.d/
+# Drop-ins may be YAML: the merge outside wants JSON, in kubelet's order.
+python3 -c 'import glob, json, yaml; print(json.dumps([yaml.safe_load(open(f)) for f in
+    ["/etc/kubernetes/kubelet/config.json"] + sorted(glob.glob("/etc/kubernetes/kubelet/config.json.d/*.conf"))]))' >/results/written.json
 if [ -e pod ]; then
     for tries in $(seq 60); do
         api '/api/v1/namespaces/default/pods?fieldSelector=spec.nodeName=guest' >/results/pods.json
