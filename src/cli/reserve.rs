@@ -46,8 +46,7 @@ pub(super) fn run(common: &Common, options: &ReserveArgs) -> Result<Ending, Fail
 }
 
 fn foresee(host: &Host, settings: &Settings, options: &ReserveArgs) -> Result<Forecast, Failure> {
-    let mut question = options.wish.question();
-    question.installed_memory = false;
+    let question = options.wish.question();
     let described = options.cores.is_some() && options.memory.is_some();
     let setup = if described { imagined(settings)? } else { found_or_imagined(host, settings)? };
     let mut machine = if described { nothing_read() } else { forecast::facts(host, settings, Some(&setup), &question) };

@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# Runs the stages of tests/stages one after the other and prints at the end what ran, what was skipped and why.
+# It refuses a green skip: with CI=true a skipped stage fails, unless the list says why it may be skipped.
+#
+#   run.sh [STAGE...]    all stages, or the named ones
+#
+# A stage that ends with 77 is skipped; its last line beginning with SKIP: says why. `N passed, N failed` lines and those of
+# the Rust test runner are added up.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+. tests/lib.sh
+logs=target/test-logs
+mkdir -p "$logs"
+export NODE_STEWARD=${NODE_STEWARD:-$PWD/target/release/node-steward}
+export NO_COLOR=1 RUST_BACKTRACE=${RUST_BACKTRACE:-0}
+
+passed=0 failed=0 skipped=0 broken=0 table=''
+start_all=$SECONDS
+while IFS='|' read -r name command may_skip; do
+    name=$(echo "$name" | xargs) may_skip=$(echo "$may_skip" | xargs)
+    case $name in '' | '#'*) continue ;; esac
+    [ $# = 0 ] || case " $* " in *" $name "*) ;; *) continue ;; esac
+    say "== $name:$command"
+    log=$logs/$name.log
+    start=$SECONDS
+    # shellcheck disable=SC2086 -- the list holds command lines
+    if [ -t 2 ]; then eval $command </dev/null >"$log" 2>&1; else eval $command </dev/null 2>&1 | tee "$log" | grep -E '^(ok|FAILED|SKIP|case |test result|[0-9]+ passed)' | tail -n 400; fi
+    code=${PIPESTATUS[0]}
+    time=$(printf '%d:%02d' $(((SECONDS - start) / 60)) $(((SECONDS - start) % 60)))
+    # Both runners' closing lines: `test result: ok. 12 passed; 0 failed; ...` and `12 passed, 0 failed`.
+    counts=$(grep -oE '([0-9]+) passed[;,] ([0-9]+) failed' "$log" | awk '{p += $1; f += $3} END {print p + 0, f + 0}')
+    good=${counts% *} bad=${counts#* }
+    case $code in
+        0) result=passed; [ "$good" -gt 0 ] || good=1 ;;
+        77)
+            result="skipped: $(grep '^SKIP: ' "$log" | tail -n 1 | cut -c 7-)"
+            skipped=$((skipped + 1))
+            if [ "${CI:-}" = true ] && [ -z "$may_skip" ]; then result="FAILED, may not be skipped ($result)"; broken=1 bad=$((bad + 1)); fi
+            ;;
+        *) result="FAILED (see $log)" broken=1; [ "$bad" -gt 0 ] || bad=1; tail -n 40 "$log" >&2 ;;
+    esac
+    passed=$((passed + good)) failed=$((failed + bad))
+    table+=$(printf '%-10s %6s  %5d passed %3d failed  %s' "$name" "$time" "$good" "$bad" "$result")$'\n'
+done <tests/stages
+
+printf '\nstage        time  result\n%s' "$table"
+printf 'minutes in all: %d:%02d\n' $(((SECONDS - start_all) / 60)) $(((SECONDS - start_all) % 60))
+printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
+exit $broken
