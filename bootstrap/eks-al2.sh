@@ -1,0 +1,35 @@
+#!/bin/sh
+# EKS AL2: what user data runs before /etc/eks/bootstrap.sh.
+#
+#   /usr/lib/node-steward/bootstrap/eks-al2.sh || echo "node-steward: hook failed, going on" >/dev/console
+#   /etc/eks/bootstrap.sh my-cluster ...
+#
+# It refuses to edit kubelet's configuration itself: bootstrap.sh rewrites that file afterwards. It leaves settings, and the run in
+# front of kubelet (kubelet.service.d/90-node-steward.conf) does the rest. Settings that the image or user data brought stay.
+# NODE_STEWARD_SETTINGS, where it is set, is TOML to add: what is specific to this group of nodes. ROOT=DIR takes DIR for /.
+set -eu
+root=${ROOT:-}
+etc=$root/etc/node-steward/config.d
+stop() { echo "node-steward: $*" >&2; exit 1; }
+
+[ -x "$root/usr/bin/node-steward" ] || stop "the program is not in this image"
+late=''
+for dir in /etc /run /usr/local/lib /usr/lib; do
+    [ ! -f "$root$dir/systemd/system/kubelet.service.d/90-node-steward.conf" ] || late=yes
+done
+[ -n "$late" ] || stop "kubelet.service.d/90-node-steward.conf is not in this image: nothing would run before kubelet"
+
+mkdir -p "$etc"
+# Named, so that a stray trace of another tool on the image cannot mislead the search for the layout.
+{
+    echo '# Placed by the EKS AL2 user-data hook.'
+    echo '[kubelet]'
+    echo 'layout = "eks-al2"'
+} >"$etc/.20-eks-al2.new"
+mv "$etc/.20-eks-al2.new" "$etc/20-eks-al2.toml"
+if [ -n "${NODE_STEWARD_SETTINGS:-}" ]; then
+    printf '%s\n' "$NODE_STEWARD_SETTINGS" >"$etc/.50-user-data.new"
+    mv "$etc/.50-user-data.new" "$etc/50-user-data.toml"
+fi
+# Said here, in cloud-init-output.log, while there is somebody to read it; the node starts either way.
+"$root/usr/bin/node-steward" --root "${root:-/}" config check
