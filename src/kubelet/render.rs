@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::config;
 use crate::model::machine::Identity;
 use crate::model::{Node, Quantity, Resources};
 
@@ -126,8 +127,16 @@ pub fn whole(changes: &Node) -> Result<String, String> {
 
 fn marked(document: &Node, machine: &Identity) -> Result<String, String> {
     let machine = serde_json::to_string(machine).map_err(|error| error.to_string())?;
-    let body = yaml_serde::to_string(document).map_err(|error| error.to_string())?;
-    Ok(format!("{HEADER}{MACHINE_MARK}{machine}\n{body}"))
+    Ok(format!("{HEADER}{MACHINE_MARK}{machine}\n{}", yaml(document)?))
+}
+
+/// As YAML, unless kubelet's older reader would understand that otherwise (a string `yes` is a boolean to it): then as JSON, which YAML contains.
+fn yaml(document: &Node) -> Result<String, String> {
+    let text = yaml_serde::to_string(document).map_err(|error| error.to_string())?;
+    match config::parse("the result", text.as_bytes()) {
+        Ok(read) if read == *document => Ok(text),
+        _ => Ok(pretty(document, "  ")? + "\n"),
+    }
 }
 
 /// The machine that a drop-in or fragment was made for; nothing where the file does not say, or not legibly.
@@ -141,9 +150,9 @@ pub fn merged(base: &str, changes: &Node) -> Result<String, String> {
     match serde_json::from_str::<TopLevel>(base) {
         Ok(top) => merged_json(base, top, changes),
         Err(_) => {
-            let mut document: Node = yaml_serde::from_str(base).map_err(|error| error.to_string())?;
+            let mut document = config::parse("the base", base.as_bytes()).map_err(|finding| finding.found)?;
             document.merge_patch(changes);
-            yaml_serde::to_string(&document).map_err(|error| error.to_string())
+            yaml(&document)
         }
     }
 }
@@ -258,7 +267,11 @@ mod tests {
             "{\n    \"zebra\": 1.50e+2,\n    \"kubeReserved\": {\n        \"cpu\": \"80m\",\n        \"own\": \"1\"\n    },\n    \"list\": [1,\n 2],\n    \"big\": 123456789012345678901234567890,\n    \"maxPods\": 9\n}\n"
         );
         assert_eq!(merged("{\"a\":1, \"b\":2}", &json(r#"{"b":3}"#)).unwrap(), "{\"a\":1,\"b\":3}");
-        assert_eq!(merged("a: 1\nb: x\n", &json(r#"{"b":"y"}"#)).unwrap(), "a: 1\nb: y\n");
+        assert_eq!(merged("a: 1\nb: x\n", &json(r#"{"b":"z"}"#)).unwrap(), "a: 1\nb: z\n");
+        // A word that YAML 1.1 and 1.2 read differently never changes its meaning on the way.
+        let tricky = merged("a: 'yes'\nc: on\nd: 010\n", &json(r#"{"b":"y"}"#)).unwrap();
+        let read = config::parse("f", tricky.as_bytes()).unwrap();
+        assert_eq!(read, json(r#"{"a":"yes","c":true,"d":8,"b":"y"}"#), "{tricky}");
     }
 
     #[test]
