@@ -116,15 +116,15 @@ fn violations(room: &str, code: &str) -> Vec<String> {
             ["super", other, ..] if rooms.contains(&other) => Some(other),
             _ => None,
         };
-        if let Some(other) = other.filter(|other| rooms.contains(other) && *other != room) {
-            if floor(other) >= floor(room) {
-                found.push(format!(
-                    "{room} (floor {}) names {} (floor {})",
-                    floor(room),
-                    segments.join("::"),
-                    floor(other)
-                ));
-            }
+        if let Some(other) = other.filter(|other| rooms.contains(other) && *other != room)
+            && floor(other) >= floor(room)
+        {
+            found.push(format!(
+                "{room} (floor {}) names {} (floor {})",
+                floor(room),
+                segments.join("::"),
+                floor(other)
+            ));
         }
         if PURE.contains(&room) {
             for [krate, module] in IMPURE {

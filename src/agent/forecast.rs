@@ -7,13 +7,14 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::Settings;
+use super::capacity::{allocatable, capacity};
+use super::choices::Choices;
 use super::pods::{self, Pods};
 use crate::host::Host;
-use crate::kubelet::OnExisting;
-use crate::kubelet::config::{ConfigFile, Effective, KubeletConfig, Origin, Threshold};
+use crate::kubelet::config::{ConfigFile, Effective, KubeletConfig};
 use crate::kubelet::render::{self, Desired};
 use crate::kubelet::setup::Setup;
-use crate::model::{Bytes, KubeletVersion, Machine, Millicores, Node, Quantity, Resource, Resources};
+use crate::model::{Bytes, KubeletVersion, Machine, Node, Resource, Resources};
 use crate::reserve::{self, Capacity, Input, Kept, Plan, PodsFrom, Rules};
 use crate::sample;
 
@@ -214,104 +215,6 @@ pub fn forecast(
     })
 }
 
-/// Whose values stay.
-struct Choices<'a> {
-    effective: &'a Effective,
-    setup: &'a Setup,
-    main: &'a str,
-    on_existing: OnExisting,
-}
-
-impl Choices<'_> {
-    /// Who has set this path, where that one's choice is to stay.
-    fn kept_by(&self, path: &str) -> Option<Origin> {
-        self.effective.get(path)?;
-        let origin = self.effective.origin(path);
-        match &origin {
-            Origin::Default => None,
-            // A flag wins over every file, so writing beside it would be for nothing.
-            Origin::Flag { .. } => Some(origin),
-            Origin::File(file) if file == self.main && self.setup.layout.main_file_is_computed() => None,
-            Origin::File(_) => (self.on_existing == OnExisting::Keep).then_some(origin),
-        }
-    }
-
-    /// The amounts that stay in one of the two lists. What kubelet could not read is left to the preflight.
-    fn kept(&self, field: &str) -> Resources {
-        let amounts = Resource::ALL.into_iter().filter_map(|resource| {
-            let path = format!("{field}.{resource}");
-            self.kept_by(&path)?;
-            Some((resource, self.effective.get(&path)?.as_str()?.parse().ok()?))
-        });
-        let mut list = Resources(amounts.collect());
-        // --kube-reserved replaces the whole map: what the flag does not name is not reserved at all.
-        if matches!(self.effective.origin(field), Origin::Flag { .. }) {
-            for resource in Resource::ALL {
-                list.0.entry(resource).or_insert(Quantity::ZERO);
-            }
-        }
-        list
-    }
-
-    /// Every key that we would have set otherwise: path, value, who.
-    fn all_kept(&self, plan: &Plan, settings: &Settings) -> Vec<(String, String, String)> {
-        let mut wanted = Vec::new();
-        for (field, list, extra) in [
-            ("kubeReserved", &plan.profile.kube, &settings.reserve.kube_reserved),
-            ("systemReserved", &plan.profile.system, &settings.reserve.system_reserved),
-        ] {
-            let names = list.0.keys().chain(extra.keys()).collect::<std::collections::BTreeSet<_>>();
-            wanted.extend(names.into_iter().map(|resource| format!("{field}.{resource}")));
-        }
-        wanted.extend(settings.kubelet.eviction_hard.keys().map(|signal| format!("evictionHard.{signal}")));
-        let others = [
-            ("enforceNodeAllocatable", !settings.kubelet.enforce_node_allocatable.is_empty()),
-            ("kubeReservedCgroup", settings.kubelet.kube_reserved_cgroup.is_some()),
-            ("systemReservedCgroup", settings.kubelet.system_reserved_cgroup.is_some()),
-        ];
-        wanted.extend(others.into_iter().filter(|(_, asked)| *asked).map(|(path, _)| path.to_owned()));
-        let text = |path: &str| {
-            self.effective.get(path).map(|node| serde_json::to_string(node).unwrap_or_default()).unwrap_or_default()
-        };
-        wanted
-            .into_iter()
-            .filter_map(|path| Some((path.clone(), text(&path), self.kept_by(&path)?.to_string())))
-            .collect()
-    }
-}
-
-/// kubelet's capacity, and what hard eviction keeps free of it.
-fn capacity(
-    machine: &Machine,
-    memory: Bytes,
-    cores: u32,
-    effective: &Effective,
-    eviction_patch: &[(String, String)],
-) -> Capacity {
-    let mut capacity = Capacity::default();
-    capacity.total.insert(Resource::Cpu, Quantity::count(u64::from(cores)));
-    capacity.total.insert(Resource::Memory, Quantity::bytes(memory));
-    if let Some(size) = machine.node_filesystem.value() {
-        capacity.total.insert(Resource::EphemeralStorage, Quantity::bytes(Bytes(size.total_bytes)));
-    }
-    if let Some(pids) = machine.pids.value() {
-        capacity.total.insert(Resource::Pid, Quantity::count(*pids));
-    }
-    let mut thresholds = effective.eviction_hard();
-    for (signal, text) in eviction_patch {
-        if let Ok(threshold) = Threshold::parse(text) {
-            thresholds.insert(signal.clone(), threshold);
-        }
-    }
-    for (signal, resource) in [("memory.available", Resource::Memory), ("nodefs.available", Resource::EphemeralStorage)]
-    {
-        if let (Some(threshold), Some(total)) = (thresholds.get(signal), capacity.total.get(&resource)) {
-            capacity.eviction.insert(resource, Quantity::bytes(Bytes(threshold.of(total.to_u64()))));
-        }
-    }
-    capacity
-}
-
 /// The sentence for a profile that counts other pods than kubelet admits, with both results.
 fn pods_differ(
     counted: &Pods,
@@ -371,44 +274,4 @@ fn node_class(max_pods: u32, effective: &Effective) -> String {
         }
     }
     text
-}
-
-/// What kubelet will report: capacity less both reservations, hard eviction and huge pages, never below 0.
-fn allocatable(
-    machine: &Machine,
-    memory: Bytes,
-    cores: u32,
-    pods: u32,
-    effective: &Effective,
-) -> BTreeMap<String, String> {
-    let reserved = |resource| {
-        let of = |field| effective.resources(field).map(|list| list.get(resource)).unwrap_or(Quantity::ZERO);
-        of("kubeReserved").plus(of("systemReserved"))
-    };
-    let positive = |quantity: Quantity| if quantity.is_negative() { quantity.minus(quantity) } else { quantity };
-    let thresholds = effective.eviction_hard();
-    let evicted = |signal: &str, total: u64| thresholds.get(signal).map_or(0, |threshold| threshold.of(total));
-    let huge: u64 = machine
-        .huge_pages
-        .value()
-        .into_iter()
-        .flatten()
-        .map(|pages| pages.size_bytes.saturating_mul(pages.count))
-        .sum();
-
-    let mut list = BTreeMap::new();
-    let cpu = Quantity::millicores(Millicores(u64::from(cores) * 1_000)).minus(reserved(Resource::Cpu));
-    list.insert("cpu".to_owned(), positive(cpu).to_string());
-    let bytes = |total: u64, taken: u64, resource| {
-        positive(Quantity::bytes(Bytes(total)).minus(reserved(resource)).minus(Quantity::bytes(Bytes(taken))))
-            .to_string()
-    };
-    let taken = evicted("memory.available", memory.0).saturating_add(huge);
-    list.insert("memory".to_owned(), bytes(memory.0, taken, Resource::Memory));
-    if let Some(size) = machine.node_filesystem.value() {
-        let taken = evicted("nodefs.available", size.total_bytes);
-        list.insert("ephemeral-storage".to_owned(), bytes(size.total_bytes, taken, Resource::EphemeralStorage));
-    }
-    list.insert("pods".to_owned(), pods.to_string());
-    list
 }

@@ -1,6 +1,8 @@
 //! Wiring: settings to rooms, facts to a plan, a plan to the machine. It refuses arithmetic and parsing of its own: the rooms below do those.
 
 pub mod bootstrap;
+mod capacity;
+mod choices;
 pub mod forecast;
 pub mod judge;
 pub mod pods;
