@@ -25,7 +25,6 @@ EOF
 printf '#!/bin/sh\necho "Kubernetes v%s"\n' '${KUBELET:-1.36.2}' >"$work/bin/kubelet"
 chmod +x "$work"/bin/*
 export PATH=$work/bin:$PATH CALLS=$work/calls
-data=$boot_dir/data
 
 # A root with the recorded machine and what our package puts there.
 image() { # NAME MACHINE
