@@ -175,7 +175,7 @@ pub fn forecast(
         system: written(&plan.system, &kept.system),
         eviction_hard: eviction_patch,
         enforce_node_allocatable: match choices.kept_by("enforceNodeAllocatable") {
-            None => settings.kubelet.enforce_node_allocatable.clone(),
+            None => known_levels(&settings.kubelet.enforce_node_allocatable, version, &mut warnings),
             Some(_) => Vec::new(),
         },
         kube_reserved_cgroup: single("kubeReservedCgroup", &settings.kubelet.kube_reserved_cgroup),
@@ -213,6 +213,16 @@ pub fn forecast(
         node_class,
         warnings,
     })
+}
+
+/// The enforcement levels that this kubelet knows for sure: those ending in -compressible came with 1.32, and an older kubelet ends at them.
+fn known_levels(asked: &[String], version: Option<KubeletVersion>, warnings: &mut Vec<String>) -> Vec<String> {
+    let (known, unsure): (Vec<_>, Vec<_>) =
+        asked.iter().cloned().partition(|level| version.is_some() || !level.ends_with("-compressible"));
+    if !unsure.is_empty() {
+        warnings.push(format!("kubelet's version is unknown, so {} is not written to enforceNodeAllocatable: kubelet before 1.32 would not start with it", unsure.join(", ")));
+    }
+    known
 }
 
 /// The sentence for a profile that counts other pods than kubelet admits, with both results.

@@ -23,7 +23,7 @@ pub fn read(host: &Host) -> Reading<KubeletVersion> {
         }
     }
     let Some(program) = PROGRAMS.into_iter().map(Path::new).find(|program| host.exists(program)) else {
-        return Reading::absent(format!("no version file ({}) and no kubelet found", FILES.join(", ")));
+        return Reading::absent("no kubelet found, and no file that names its version");
     };
     if !host.is_real() {
         return Reading::absent(format!(
