@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::forecast::{self, Forecast, Question, Unforeseeable};
 use super::{Settings, judge, protect};
-use crate::host::{Host, HostResult, Wanted, Written};
+use crate::host::{Host, HostResult, Reason, Staged, Wanted};
 use crate::kubelet::setup::{self, Setup};
 use crate::kubelet::target::{self, Moment, Target};
 use crate::kubelet::{Layout, PlaceError, record, render, stamp};
@@ -112,15 +112,20 @@ pub fn bootstrap(
         let _lock = dir.filter(|_| !order.dry_run).map(|dir| host.lock_dir(&dir.join("x"), PATIENCE)).transpose()?;
         return place(host, order, &settings, &setup, target, false);
     }
-    let lock = (!order.dry_run).then(|| host.lock(Path::new(LOCK), PATIENCE)).transpose()?;
+    let lock = match (!order.dry_run).then(|| host.lock(Path::new(LOCK), PATIENCE)).transpose() {
+        Ok(lock) => lock,
+        // The run that holds it sees to the rest.
+        Err(error) if matches!(error.reason, Reason::Held(_)) => return Err(error.into()),
+        Err(error) => {
+            remove_all_foreign(host, load().ok().as_ref())?;
+            return Err(error.into());
+        }
+    };
     let settings = load();
-    let drop_in = settings.as_ref().ok().and_then(|settings| settings.kubelet.drop_in.clone());
+    let kept = settings.as_ref().ok().cloned();
     let result = settings.map_err(BootstrapError::from).and_then(|settings| on_system(host, order, &settings));
     if result.is_err() && lock.is_some() {
-        // Whatever went wrong, an image must not start its kubelet with its builder's numbers.
-        for path in foreign_files(host, drop_in.as_deref(), &identity(host))? {
-            remove_foreign(host, &path)?;
-        }
+        remove_all_foreign(host, kept.as_ref())?;
     }
     result
 }
@@ -167,41 +172,54 @@ fn place(
         (true, false, true) => Outcome::WouldWrite,
         (true, false, false) => Outcome::Written,
     };
-    if outcome == Outcome::Written {
-        write(host, &target, &removed)?;
+    if order.dry_run {
+        return Ok(Report { layout: setup.layout, target, outcome, removed, forecast, findings });
     }
-    if stamped && !order.dry_run && !settled {
-        // An image is baked with kubelet stopped; a stamp of this boot is what keeps a running kubelet's limits.
-        let stamp = stamp::Stamp {
-            boot_id: stamp::boot_id(host),
-            settled: order.moment == Moment::Late,
-            path: target.path.clone(),
-        };
-        if earlier.as_ref() != Some(&stamp) {
-            stamp::write(host, &stamp)?;
-        }
-    }
+    // An image is baked with kubelet stopped; a stamp of this boot is what keeps a running kubelet's limits.
+    let stamp = stamp::Stamp {
+        boot_id: stamp::boot_id(host),
+        settled: order.moment == Moment::Late,
+        path: target.path.clone(),
+    };
+    let stamp = (stamped && !settled && earlier.as_ref() != Some(&stamp)).then_some(stamp);
+    write(host, outcome, &target, &removed, stamp.as_ref())?;
     Ok(Report { layout: setup.layout, target, outcome, removed, forecast, findings })
 }
 
-fn write(host: &Host, target: &Target, removed: &[PathBuf]) -> HostResult<Written> {
-    // The record goes first: with it, our values can be told from others' whether the file itself was still written or not.
-    if let Some(record) = &target.record {
-        record::write(host, record)?;
-    }
-    let written = match &target.text {
-        Some(text) => {
-            host.write_atomic(&Wanted { path: target.path.clone(), bytes: text.clone().into_bytes(), mode: 0o644 })?
-        }
-        None => {
+/// First all that can lack space or permission, then the changes themselves.
+fn write(
+    host: &Host,
+    outcome: Outcome,
+    target: &Target,
+    removed: &[PathBuf],
+    stamp: Option<&stamp::Stamp>,
+) -> HostResult<()> {
+    let stage = |wanted: Option<Wanted>| Ok(wanted.map(|wanted| host.stage(&wanted)).transpose()?.flatten());
+    let commit = |staged: Option<Staged>| staged.map_or(Ok(()), Staged::commit);
+    let stamp = stage(stamp.map(stamp::wanted).transpose()?)?;
+    if outcome == Outcome::Written {
+        let record = target.record.as_ref().map(|record| record::wanted(&record.on_the_way)).transpose()?;
+        let text = target.text.as_ref().map(|text| text.clone().into_bytes());
+        let record = stage(record)?;
+        let text = stage(text.map(|bytes| Wanted { path: target.path.clone(), bytes, mode: 0o644 }))?;
+        // The record goes first: with it, our values can be told from others' whether the file itself was still written or not.
+        commit(record)?;
+        commit(text)?;
+        if target.text.is_none() {
             host.remove(&target.path)?;
-            Written::Replaced
         }
-    };
-    for path in removed {
-        host.remove(path)?;
+        for path in removed {
+            host.remove(path)?;
+        }
     }
-    Ok(written)
+    if outcome != Outcome::Pending {
+        // A run that was killed may have stopped short of these two.
+        host.sweep(&target.path);
+        if let Some(record) = &target.record {
+            record::settle(host, &record.settled)?;
+        }
+    }
+    commit(stamp)
 }
 
 /// Our files in places that are not the chosen one.
@@ -217,34 +235,32 @@ fn made_for(named: Option<&Identity>, here: &Identity) -> bool {
     named.is_some_and(|machine| machine.same_machine(here))
 }
 
-/// Our files that name another machine, or none.
-fn foreign_files(host: &Host, drop_in: Option<&Path>, here: &Identity) -> HostResult<Vec<PathBuf>> {
-    let mut foreign: Vec<PathBuf> = setup::our_files(host, drop_in)?
-        .into_iter()
-        .filter(|file| !made_for(file.machine.as_ref(), here))
-        .map(|file| file.path)
-        .collect();
-    if let Ok(Some(record)) = record::read(host)
-        && !made_for(Some(&record.machine), here)
-    {
-        foreign.push(PathBuf::from(record.file));
+/// Whatever went wrong, an image must not start its kubelet with its builder's numbers. All of them are tried before the first failure is told.
+fn remove_all_foreign(host: &Host, settings: Option<&Settings>) -> Result<(), BootstrapError> {
+    let here = identity(host);
+    let drop_in = settings.and_then(|settings| settings.kubelet.drop_in.as_deref());
+    let mut result = Ok(());
+    for file in setup::our_files(host, drop_in)? {
+        if !made_for(file.machine.as_ref(), &here) {
+            result = result.and(host.remove(&file.path).map_err(BootstrapError::from));
+        }
     }
-    Ok(foreign)
+    result.and(take_back_foreign(host, &here))
 }
 
-/// A file of ours goes; from a file that is not ours, only our values go.
-fn remove_foreign(host: &Host, path: &Path) -> Result<(), BootstrapError> {
-    match record::read(host)?.filter(|record| Path::new(&record.file) == path) {
-        None => host.remove(path)?,
-        Some(record) => {
-            if let Some(file) = setup::read_document(host, path)? {
-                let bytes = host.read(path, setup::MOST_BYTES)?.unwrap_or_default();
-                let text = String::from_utf8_lossy(&bytes);
-                let clean = render::merged(&text, &record.undo(&file.node)).map_err(PlaceError::Render)?;
-                host.write_atomic(&Wanted { path: path.to_owned(), bytes: clean.into_bytes(), mode: 0o644 })?;
-            }
-            record::forget(host)?;
+/// From a file that is not ours, only our values go. A record that cannot be read has been complained of already.
+fn take_back_foreign(host: &Host, here: &Identity) -> Result<(), BootstrapError> {
+    let Ok(Some(record)) = record::read(host) else { return Ok(()) };
+    let path = PathBuf::from(&record.file);
+    let Some(file) = setup::read_document(host, &path)? else { return Ok(record::forget(host)?) };
+    if record.is_foreign(&file.node, here) {
+        let undo = record.undo(&file.node);
+        if !undo.entries().is_empty() {
+            let bytes = host.read(&path, setup::MOST_BYTES)?.unwrap_or_default();
+            let clean = render::merged(&String::from_utf8_lossy(&bytes), &undo).map_err(PlaceError::Render)?;
+            host.write_atomic(&Wanted { path, bytes: clean.into_bytes(), mode: 0o644 })?;
         }
+        record::forget(host)?;
     }
     Ok(())
 }

@@ -54,10 +54,17 @@ impl HostError {
 
 fn way_out(reason: &Reason) -> &'static str {
     match reason {
-        Reason::System(Errno::EACCES | Errno::EPERM) => " (run as root, or give a readable copy)",
+        Reason::System(Errno::EACCES | Errno::EPERM) => {
+            " (run as root, or choose a path that this user may read and write)"
+        }
         Reason::System(Errno::EROFS) => " (the file system is read-only: remount it, or choose another directory)",
-        Reason::System(Errno::ENOSPC) => " (free some space or inodes on that file system)",
-        Reason::System(Errno::ELOOP) => " (a symbolic link points at itself)",
+        Reason::System(Errno::ENOSPC | Errno::EDQUOT) => " (free some space or inodes on that file system)",
+        Reason::System(Errno::ELOOP) => " (symbolic links lead round in a circle: correct them)",
+        Reason::System(Errno::ENOTDIR | Errno::EISDIR) => " (a directory and a file are confused: correct the path)",
+        Reason::System(Errno::EIO) => " (the disk does not answer as it should: see the kernel's log)",
+        Reason::TooLarge(_) => " (nothing that belongs there is that large: give the right file)",
+        Reason::NotRegular => " (expected a file: choose another path, or remove what is there)",
+        Reason::Held(_) => " (wait for it to end; nothing was changed)",
         _ => "",
     }
 }

@@ -28,9 +28,10 @@ impl Host {
         wait_for(file, patience).map_err(failed)
     }
 
-    /// Takes a lock on the directory that `path` lies in: nothing is left behind.
+    /// Takes a lock on the directory that `path` (or the file it links to) lies in: nothing is left behind.
     pub fn lock_dir(&self, path: &Path, patience: Duration) -> HostResult<Lock> {
-        let (dir, _) = self.open_parent(path, "lock")?;
+        // The directory in which the write will happen, so that two names of one file share one lock.
+        let (dir, _) = self.open_parent(&self.follow_links(path)?, "lock")?;
         wait_for(dir, patience).map_err(|reason| HostError { act: "lock", path: path.to_owned(), reason })
     }
 }

@@ -14,7 +14,7 @@ pub use exec::{Finished, run};
 pub use file::{Entry, FileFacts};
 pub use lock::Lock;
 pub use root::Host;
-pub use write::{Wanted, Written};
+pub use write::{Staged, Wanted, Written};
 
 /// A line on the machine's console, for a failure that would otherwise wait in a journal that nobody can reach. Best effort.
 pub fn console(line: &str) {

@@ -8,8 +8,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{self, OFlag};
-use nix::sys::stat::{self, Mode};
+use nix::fcntl::{self, AtFlags, OFlag};
+use nix::sys::stat::{self, Mode, SFlag};
 use nix::unistd::{self, Gid, Uid, UnlinkatFlags};
 
 use super::error::{HostError, HostResult, Reason};
@@ -38,32 +38,84 @@ pub enum Written {
 /// Longest chain of symbolic links that is followed at the end of a path.
 const MOST_LINKS: usize = 16;
 
+/// New content on disk under a temporary name, with the mode, owner and label that it shall have; the target is still as it was.
+/// Dropped without [`Staged::commit`], it leaves nothing behind.
+#[derive(Debug)]
+pub struct Staged {
+    dir: OwnedFd,
+    temporary: OsString,
+    name: OsString,
+    path: PathBuf,
+    in_place: bool,
+}
+
+impl Staged {
+    /// The one step that changes the target: after it the new content is there, and on disk.
+    pub fn commit(mut self) -> HostResult<()> {
+        let failed = |errno| HostError { act: "write", path: self.path.clone(), reason: Reason::System(errno) };
+        fcntl::renameat(&self.dir, self.temporary.as_os_str(), &self.dir, self.name.as_os_str()).map_err(failed)?;
+        let synced = unistd::fsync(&self.dir).map_err(failed);
+        self.in_place = true;
+        synced
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        if !self.in_place {
+            // Best effort: the error that is told is the one that stopped the write.
+            let _ = unistd::unlinkat(&self.dir, self.temporary.as_os_str(), UnlinkatFlags::NoRemoveDir);
+        }
+    }
+}
+
 impl Host {
     /// Puts `wanted` in place, whole or not at all. A symbolic link at the target stays, and the file it leads to is replaced.
     pub fn write_atomic(&self, wanted: &Wanted) -> HostResult<Written> {
+        match self.stage(wanted)? {
+            None => Ok(Written::Unchanged),
+            Some(staged) => staged.commit().map(|()| Written::Replaced),
+        }
+    }
+
+    /// Everything of a write that can lack space or permission, so that several files are changed only once all of them can be. Nothing where
+    /// the content is there already, to the byte.
+    pub fn stage(&self, wanted: &Wanted) -> HostResult<Option<Staged>> {
         let limit = u64::try_from(wanted.bytes.len()).unwrap_or(u64::MAX).max(1 << 20);
         // What cannot be read, or is longer than the limit, differs for sure.
         if self.read(&wanted.path, limit).is_ok_and(|old| old.as_deref() == Some(&wanted.bytes[..])) {
-            return Ok(Written::Unchanged);
+            return Ok(None);
         }
         let path = self.follow_links(&wanted.path)?;
-        let failed = |errno| HostError { act: "write", path: path.clone(), reason: Reason::System(errno) };
+        let failed = |reason| HostError { act: "write", path: path.clone(), reason };
         let (dir, name) = self.open_parent(&path, "write")?;
+        let old = match stat::fstatat(&dir, name.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW) {
+            Ok(facts) => Some(facts),
+            Err(Errno::ENOENT) => None,
+            Err(errno) => return Err(failed(Reason::System(errno))),
+        };
+        if old.is_some_and(|old| SFlag::from_bits_truncate(old.st_mode) & SFlag::S_IFMT != SFlag::S_IFREG) {
+            // A rename would replace a device or a pipe as readily as a file.
+            return Err(failed(Reason::NotRegular));
+        }
         let temporary = temporary_name(&name);
         // One left behind by a run that was killed; the caller's lock makes sure that nobody else is writing it.
         match unistd::unlinkat(&dir, temporary.as_os_str(), UnlinkatFlags::NoRemoveDir) {
             Ok(()) | Err(Errno::ENOENT) => {}
-            Err(errno) => return Err(failed(errno)),
+            Err(errno) => return Err(failed(Reason::System(errno))),
         }
-        let filled = fill(&dir, &temporary, &name, wanted)
-            .and_then(|()| fcntl::renameat(&dir, temporary.as_os_str(), &dir, name.as_os_str()));
-        if let Err(errno) = filled {
-            // Best effort: the error that is told is the one that stopped the write.
-            let _ = unistd::unlinkat(&dir, temporary.as_os_str(), UnlinkatFlags::NoRemoveDir);
-            return Err(failed(errno));
+        let staged = Staged { dir, temporary, name, path: path.clone(), in_place: false };
+        fill(&staged, old.is_some(), wanted).map_err(|errno| failed(Reason::System(errno)))?;
+        Ok(Some(staged))
+    }
+
+    /// Takes away what a killed write to `path` may have left beside it. Best effort: it is in nobody's way.
+    pub fn sweep(&self, path: &Path) {
+        let Ok(path) = self.follow_links(path) else { return };
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return };
+        if let Ok(dir) = self.open(parent, OFlag::O_PATH | OFlag::O_DIRECTORY) {
+            let _ = unistd::unlinkat(&dir, temporary_name(name).as_os_str(), UnlinkatFlags::NoRemoveDir);
         }
-        unistd::fsync(&dir).map_err(failed)?;
-        Ok(Written::Replaced)
     }
 
     /// Removes a file, durably. Nothing there is fine.
@@ -96,7 +148,9 @@ impl Host {
             (Err(Errno::ENOENT), Some(above), Some(name)) => {
                 let dir = self.make_dirs(above)?;
                 match stat::mkdirat(&dir, name, Mode::from_bits_truncate(0o755)) {
-                    Ok(()) | Err(Errno::EEXIST) => {}
+                    // What is put into the new directory is only as durable as its own entry.
+                    Ok(()) => unistd::fsync(&dir)?,
+                    Err(Errno::EEXIST) => {}
                     Err(errno) => return Err(errno),
                 }
                 self.open(path, flags)
@@ -106,7 +160,7 @@ impl Host {
     }
 
     /// Where a chain of symbolic links at the end of `path` leads, inside the root; the target itself need not exist.
-    fn follow_links(&self, path: &Path) -> HostResult<PathBuf> {
+    pub(super) fn follow_links(&self, path: &Path) -> HostResult<PathBuf> {
         let failed = |errno| HostError { act: "follow", path: path.to_owned(), reason: Reason::System(errno) };
         let mut current = path.to_owned();
         for _ in 0..MOST_LINKS {
@@ -135,9 +189,10 @@ fn temporary_name(name: &OsStr) -> OsString {
 }
 
 /// Makes the temporary file: content, then owner, mode and label of the file it replaces, then fsync.
-fn fill(dir: &OwnedFd, temporary: &OsStr, name: &OsStr, wanted: &Wanted) -> Result<(), Errno> {
+fn fill(staged: &Staged, replaces: bool, wanted: &Wanted) -> Result<(), Errno> {
+    let Staged { dir, temporary, name, .. } = staged;
     let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let file = fcntl::openat(dir, temporary, flags, Mode::S_IRUSR | Mode::S_IWUSR)?;
+    let file = fcntl::openat(dir, temporary.as_os_str(), flags, Mode::S_IRUSR | Mode::S_IWUSR)?;
     let mut rest = &wanted.bytes[..];
     while !rest.is_empty() {
         match unistd::write(&file, rest) {
@@ -147,23 +202,16 @@ fn fill(dir: &OwnedFd, temporary: &OsStr, name: &OsStr, wanted: &Wanted) -> Resu
         }
     }
     let mut mode = Mode::from_bits_truncate(wanted.mode);
-    match fcntl::openat(
-        dir,
-        name,
-        OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC,
-        Mode::empty(),
-    ) {
-        Ok(old) => {
-            let facts = stat::fstat(&old)?;
-            mode = Mode::from_bits_truncate(facts.st_mode & 0o7777);
-            let (owner, group) = (Uid::from_raw(facts.st_uid), Gid::from_raw(facts.st_gid));
-            if (owner, group) != (unistd::geteuid(), unistd::getegid()) {
-                unistd::fchown(&file, Some(owner), Some(group))?;
-            }
-            keep_label(&old, &file)?;
+    if replaces {
+        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+        let old = fcntl::openat(dir, name.as_os_str(), flags, Mode::empty())?;
+        let facts = stat::fstat(&old)?;
+        mode = Mode::from_bits_truncate(facts.st_mode & 0o7777);
+        let (owner, group) = (Uid::from_raw(facts.st_uid), Gid::from_raw(facts.st_gid));
+        if (owner, group) != (unistd::geteuid(), unistd::getegid()) {
+            unistd::fchown(&file, Some(owner), Some(group))?;
         }
-        Err(Errno::ENOENT) => {}
-        Err(errno) => return Err(errno),
+        keep_label(&old, &file)?;
     }
     stat::fchmod(&file, mode)?;
     unistd::fsync(&file)

@@ -33,13 +33,13 @@ pub fn read(host: &Host) -> Option<Stamp> {
     (stamp.boot_id == boot_id(host) && !stamp.boot_id.is_empty()).then_some(stamp)
 }
 
-/// Leaves the stamp.
-pub fn write(host: &Host, stamp: &Stamp) -> HostResult<()> {
+/// The stamp's file, as it shall be.
+pub fn wanted(stamp: &Stamp) -> HostResult<Wanted> {
     let path = PathBuf::from(PATH);
     let bytes = serde_json::to_vec(stamp).map_err(|error| HostError {
         act: "write",
         path: path.clone(),
         reason: Reason::Other(error.to_string()),
     })?;
-    host.write_atomic(&Wanted { path, bytes, mode: 0o644 }).map(|_| ())
+    Ok(Wanted { path, bytes, mode: 0o644 })
 }

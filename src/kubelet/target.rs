@@ -21,10 +21,19 @@ pub struct Target {
     pub text: Option<String>,
     /// What it holds now.
     pub old: Option<String>,
-    /// For a file that is not ours: how to take our values back.
-    pub record: Option<Record>,
+    /// For a file that is not ours: how to take our values back, before and after it is changed.
+    pub record: Option<Undoing>,
     /// What must be done besides for kubelet to read it.
     pub needs: Option<String>,
+}
+
+/// The way back from a merge, at its two moments.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Undoing {
+    /// While the file may hold the last values or the new ones.
+    pub on_the_way: Record,
+    /// Once it holds the new ones.
+    pub settled: Record,
 }
 
 /// When a run happens.
@@ -114,8 +123,8 @@ fn merge(host: &Host, setup: &Setup, changes: &Node, machine: &Identity) -> Resu
     let (Some(others), Some(present)) = (node_of(&setup.others), node_of(&setup.present)) else {
         return Err(PlaceError::NoBase(path));
     };
-    let undo =
-        super::record::read(host)?.filter(|record| Path::new(&record.file) == path).map(|record| record.undo(present));
+    let last = super::record::read(host)?.filter(|record| Path::new(&record.file) == path);
+    let undo = last.as_ref().map(|record| record.undo(present));
     let clean = match undo.filter(|undo| !undo.entries().is_empty()) {
         Some(undo) => render::merged(&old, &undo).map_err(PlaceError::Render)?,
         None => old.clone(),
@@ -127,13 +136,14 @@ fn merge(host: &Host, setup: &Setup, changes: &Node, machine: &Identity) -> Resu
         render::merged(&clean, changes).map_err(PlaceError::Render)?
     };
     let unchanged = yaml_serde::from_str::<Node>(&text).is_ok_and(|node| same(&node, present));
-    let record =
+    let settled =
         Record::new(machine.clone(), path.display().to_string(), changes.clone(), render::inverse(changes, others));
+    let on_the_way = settled.over(last.as_ref(), present);
     Ok(Target {
         path,
         text: Some(if unchanged { old.clone() } else { text }),
         old: Some(old),
-        record: Some(record),
+        record: Some(Undoing { on_the_way, settled }),
         needs: None,
     })
 }

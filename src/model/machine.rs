@@ -50,11 +50,16 @@ pub struct Identity {
 
 impl Identity {
     /// Whether both describe one machine. A new kernel may see a little more or less memory: up to a 64th counts as the same.
+    /// A fact that could not be read (0) fits where both have the same UUID, and nowhere else.
     pub fn same_machine(&self, other: &Self) -> bool {
         let uuids = [&self.product_uuid, &other.product_uuid];
-        let uuid_fits = uuids.iter().any(|uuid| uuid.is_empty()) || uuids[0] == uuids[1];
-        let memory_fits = self.memory_bytes.abs_diff(other.memory_bytes) <= self.memory_bytes / 64;
-        uuid_fits && self.cores == other.cores && memory_fits
+        let one_uuid = uuids[0] == uuids[1] && !uuids[0].is_empty();
+        let fits = |fact: u64, theirs: u64, slack: u64| {
+            if fact == 0 || theirs == 0 { one_uuid } else { fact.abs_diff(theirs) <= slack }
+        };
+        (one_uuid || uuids.iter().any(|uuid| uuid.is_empty()))
+            && fits(u64::from(self.cores), u64::from(other.cores), 0)
+            && fits(self.memory_bytes, other.memory_bytes, self.memory_bytes / 64)
     }
 }
 
