@@ -62,6 +62,8 @@ pub struct Report {
     pub outcome: Outcome,
     /// Our files in other places that were removed, or would be.
     pub removed: Vec<PathBuf>,
+    /// With `protect = true`: the systemd drop-ins of the two slices, with what they say.
+    pub protected: Vec<(PathBuf, String)>,
     /// The values and how they came about.
     pub forecast: Forecast,
     /// What kubelet would say; nothing fatal, or it would have been refused.
@@ -136,9 +138,9 @@ fn on_system(host: &Host, order: &Order, settings: &Settings) -> Result<Report, 
     let target = |forecast: &Forecast| {
         target::choose(host, &setup, &settings.kubelet, &forecast.changes, &machine, order.moment)
     };
-    let report = place(host, order, settings, &setup, target, true)?;
+    let mut report = place(host, order, settings, &setup, target, true)?;
     if settings.kubelet.protect && report.outcome != Outcome::Pending {
-        protect::place(host, &report.forecast, order.dry_run)?;
+        report.protected = protect::place(host, &report.forecast, order.dry_run)?;
     }
     Ok(report)
 }
@@ -173,17 +175,26 @@ fn place(
         (true, false, false) => Outcome::Written,
     };
     if order.dry_run {
-        return Ok(Report { layout: setup.layout, target, outcome, removed, forecast, findings });
+        return Ok(Report {
+            layout: setup.layout,
+            target,
+            outcome,
+            removed,
+            protected: Vec::new(),
+            forecast,
+            findings,
+        });
     }
     // An image is baked with kubelet stopped; a stamp of this boot is what keeps a running kubelet's limits.
     let stamp = stamp::Stamp {
         boot_id: stamp::boot_id(host),
-        settled: order.moment == Moment::Late,
+        // Without its main file kubelet cannot have started (kubeadm writes it in `join`, after many attempts to start).
+        settled: order.moment == Moment::Late && (setup.main.is_none() || setup.present.main.is_some()),
         path: target.path.clone(),
     };
     let stamp = (stamped && !settled && earlier.as_ref() != Some(&stamp)).then_some(stamp);
     write(host, outcome, &target, &removed, stamp.as_ref())?;
-    Ok(Report { layout: setup.layout, target, outcome, removed, forecast, findings })
+    Ok(Report { layout: setup.layout, target, outcome, removed, protected: Vec::new(), forecast, findings })
 }
 
 /// First all that can lack space or permission, then the changes themselves.

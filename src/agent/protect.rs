@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Forecast;
-use crate::host::{Host, HostError, HostResult, Reason, Wanted, Written};
+use crate::host::{Host, HostError, HostResult, Reason, Wanted};
 use crate::model::{Quantity, Resource};
 
 const DIR: &str = "/run/systemd/system";
@@ -55,15 +55,17 @@ pub fn drop_ins(forecast: &Forecast) -> Result<Vec<(&'static str, String)>, Stri
     ])
 }
 
-/// Writes them. They count from the next `systemctl daemon-reload` on, which the unit's next start does by itself at boot.
-pub fn place(host: &Host, forecast: &Forecast, dry_run: bool) -> HostResult<bool> {
+/// Writes them, and says where and what. They count from the next `systemctl daemon-reload` on, which the units call for.
+pub fn place(host: &Host, forecast: &Forecast, dry_run: bool) -> HostResult<Vec<(PathBuf, String)>> {
     let failed = |what: String| HostError { act: "protect", path: PathBuf::from(DIR), reason: Reason::Other(what) };
-    let mut changed = false;
+    let mut placed = Vec::new();
     for (slice, text) in drop_ins(forecast).map_err(failed)? {
         let path = Path::new(DIR).join(format!("{slice}.d")).join(NAME);
         if !dry_run {
-            changed |= host.write_atomic(&Wanted { path, bytes: text.into_bytes(), mode: 0o644 })? == Written::Replaced;
+            host.write_atomic(&Wanted { path: path.clone(), bytes: text.clone().into_bytes(), mode: 0o644 })?;
         }
+        let values: Vec<_> = text.lines().filter(|line| line.contains('=') && !line.starts_with('#')).collect();
+        placed.push((path, values.join(" ")));
     }
-    Ok(changed)
+    Ok(placed)
 }

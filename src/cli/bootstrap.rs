@@ -10,8 +10,12 @@ use crate::agent::bootstrap::{self, Order, Outcome, Report};
 use crate::kubelet::target::Moment;
 use crate::model::Severity;
 
+/// A run takes milliseconds; one that hangs on a sick disk must not outlast kubelet's own start timeout (90 s).
+const LONGEST_RUN_SECS: u32 = 45;
+
 pub(super) fn run(common: &Common, options: &BootstrapArgs) -> Result<Ending, Failure> {
     let host = common.host()?;
+    crate::host::end_after(LONGEST_RUN_SECS);
     let order = Order {
         question: options.wish.question(),
         base: options.base.as_deref().map(|path| common.inside(path)),
@@ -43,6 +47,7 @@ fn as_json(profile: &str, report: &Report, diff: bool) -> serde_json::Value {
             "path": report.target.path,
             "outcome": report.outcome,
             "removed": report.removed,
+            "protected": report.protected.iter().map(|(path, values)| json!({"path": path, "values": values})).collect::<Vec<_>>(),
             "needs": report.target.needs,
             "changes": report.forecast.changes,
         });
@@ -93,6 +98,9 @@ fn print(common: &Common, profile: &str, report: &Report, diff: bool) -> Result<
             path.display(),
             if report.outcome == Outcome::Written { "removed" } else { "to be removed" }
         )?;
+    }
+    for (path, values) in &report.protected {
+        writeln!(out, "{}: {values}", path.display())?;
     }
     if let Some(needs) = report.target.needs.as_ref().filter(|_| report.target.text.is_some()) {
         writeln!(out, "note: {needs}")?;

@@ -16,6 +16,11 @@ pub use lock::Lock;
 pub use root::Host;
 pub use write::{Staged, Wanted, Written};
 
+/// Ends this process by SIGALRM after so many seconds, whatever it is waiting for. What is written atomically stays whole.
+pub fn end_after(seconds: u32) {
+    nix::unistd::alarm::set(seconds);
+}
+
 /// A line on the machine's console, for a failure that would otherwise wait in a journal that nobody can reach. Best effort.
 pub fn console(line: &str) {
     use std::io::Write;

@@ -203,7 +203,9 @@ fn detect(host: &Host, flags: &Flags, rules: &Rules) -> Option<Layout> {
         Some(Layout::EksAl2023)
     } else if any(&[AL2_MAIN, "/etc/eks/bootstrap.sh"]) {
         Some(Layout::EksAl2)
-    } else if any(&[KUBEADM_MAIN, "/etc/kubernetes/kubelet.conf", "/usr/bin/kubeadm"]) {
+    } else if any(&[KUBEADM_MAIN, "/etc/kubernetes/kubelet.conf", "/usr/bin/kubeadm"])
+        || flags.last("config").is_some_and(|flag| flag.value == KUBEADM_MAIN)
+    {
         Some(Layout::Kubeadm)
     } else if flags.last("config-dir").is_some() || rules.drop_in.is_some() {
         Some(Layout::DropIn)
