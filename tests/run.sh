@@ -4,8 +4,7 @@
 #
 #   run.sh [STAGE...]    all stages, or the named ones
 #
-# A stage that ends with 77 is skipped; its last line beginning with SKIP: says why. `N passed, N failed` lines and those of
-# the Rust test runner are added up.
+# A stage that ends with 77 is skipped; its last line beginning with SKIP: says why.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 . tests/lib.sh
@@ -27,8 +26,10 @@ while IFS='|' read -r name command may_skip; do
     if [ -t 2 ]; then eval $command </dev/null >"$log" 2>&1; else eval $command </dev/null 2>&1 | tee "$log" | grep -E '^(ok|FAILED|SKIP|case |test result|[0-9]+ passed)' | tail -n 400; fi
     code=${PIPESTATUS[0]}
     time=$(printf '%d:%02d' $(((SECONDS - start) / 60)) $(((SECONDS - start) % 60)))
-    # Both runners' closing lines: `test result: ok. 12 passed; 0 failed; ...` and `12 passed, 0 failed`.
-    counts=$(grep -oE '([0-9]+) passed[;,] ([0-9]+) failed' "$log" | awk '{p += $1; f += $3} END {print p + 0, f + 0}')
+    # The Rust runner closes each of its programs with `12 passed; 0 failed; ...`; a stage of ours ends with `12 passed, 0 failed`.
+    counts=$(grep -oE '[0-9]+ passed; [0-9]+ failed' "$log" | awk '{p += $1; f += $3} END {if (NR) print p, f}')
+    [ -n "$counts" ] || counts=$(grep -oE '^[0-9]+ passed, [0-9]+ failed' "$log" | tail -n 1 | awk '{print $1, $3}')
+    counts=${counts:-0 0}
     good=${counts% *} bad=${counts#* }
     case $code in
         0) result=passed; [ "$good" -gt 0 ] || good=1 ;;

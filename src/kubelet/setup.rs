@@ -289,7 +289,7 @@ fn our_files_in(host: &Host, dir: &Path) -> HostResult<Vec<Ours>> {
 fn our_file(host: &Host, path: PathBuf) -> HostResult<Option<Ours>> {
     let Some(bytes) = host.read(&path, MOST_BYTES)? else { return Ok(None) };
     let text = String::from_utf8_lossy(&bytes);
-    let node: Node = yaml_serde::from_str(&text).unwrap_or(Node::Null);
+    let node = parse(&path.display().to_string(), &bytes).unwrap_or(Node::Null);
     let fields = node.get("spec").and_then(|spec| spec.get("kubelet")?.get("config")).unwrap_or(&node);
     let fields = fields.entries().iter().filter(|(key, _)| key != "apiVersion" && key != "kind").cloned();
     Ok(Some(Ours { fields: Node::Map(fields.collect()), machine: render::made_for(&text), path }))

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::PlaceError;
-use super::config::KubeletConfig;
+use super::config::{KubeletConfig, parse};
 use super::record::Record;
 use super::render;
 use super::rules::{Layout, Rules};
@@ -135,7 +135,7 @@ fn merge(host: &Host, setup: &Setup, changes: &Node, machine: &Identity) -> Resu
     } else {
         render::merged(&clean, changes).map_err(PlaceError::Render)?
     };
-    let unchanged = yaml_serde::from_str::<Node>(&text).is_ok_and(|node| same(&node, present));
+    let unchanged = parse("the result", text.as_bytes()).is_ok_and(|node| same(&node, present));
     let settled =
         Record::new(machine.clone(), path.display().to_string(), changes.clone(), render::inverse(changes, others));
     let on_the_way = settled.over(last.as_ref(), present);

@@ -17,7 +17,9 @@ const HUGE_PAGES: &str = "/sys/kernel/mm/hugepages";
 /// MemTotal and SwapTotal.
 pub(super) fn total_and_swap(host: &Host) -> (Reading<Bytes>, Reading<Bytes>) {
     let info = text_file(host, MEMINFO, |text| {
-        procfs::Meminfo::from_read(text.as_bytes()).map_err(|error| format!("not understood: {error}"))
+        // procfs calls anything odd a bug of its own, with a backtrace: not for an operator's eyes.
+        procfs::Meminfo::from_read(text.as_bytes())
+            .map_err(|_| "not understood; expected lines such as MemTotal: 16384 kB".to_owned())
     });
     let total = info.clone().map(|info| Bytes(info.mem_total));
     let swap = info.map(|info| Bytes(info.swap_total));

@@ -78,11 +78,37 @@ fn yaml(bytes: &[u8]) -> Result<Node, String> {
     }
     let text =
         std::str::from_utf8(bytes).map_err(|e| format!("bytes that are not UTF-8 (byte {})", e.valid_up_to()))?;
+    if nests_deeper_than(text, MOST_LEVELS) {
+        return Err(format!("values nested more than {MOST_LEVELS} levels deep"));
+    }
     // kubelet reads the first document of several.
     match yaml_serde::Deserializer::from_str(text).next() {
         Some(document) => Seed { text }.deserialize(document).map_err(|e| e.to_string()),
         None => Ok(Node::Null),
     }
+}
+
+/// As deep as a document may nest; a configuration has five levels.
+const MOST_LEVELS: usize = 128;
+
+/// Whether brackets, or the dashes at the beginning of a line, nest too deep. Counted before the reader sees the text, since its
+/// time grows with the square of the depth. Brackets within words count too, so it can only say yes too early, far from any real file.
+fn nests_deeper_than(text: &str, most: usize) -> bool {
+    let mut open = 0usize;
+    text.lines().any(|line| {
+        let dashes =
+            line.split([' ', '\t']).take_while(|word| matches!(*word, "" | "-" | "?")).filter(|word| !word.is_empty());
+        let too_many_dashes = dashes.count() > most;
+        too_many_dashes
+            || line.bytes().any(|byte| {
+                match byte {
+                    b'[' | b'{' => open += 1,
+                    b']' | b'}' => open = open.saturating_sub(1),
+                    _ => {}
+                }
+                open > most
+            })
+    })
 }
 
 /// Reads one YAML value; `text` tells plain words from quoted ones.
@@ -242,6 +268,20 @@ mod tests {
 
     fn shown(text: &str) -> String {
         parse("f", text.as_bytes()).map_or_else(|e| e.found, |n| serde_json::to_string(&n).unwrap())
+    }
+
+    #[test]
+    fn deep_nesting_is_refused_at_once() {
+        for text in [
+            format!("a: {}{}", "[".repeat(100_000), "]".repeat(100_000)),
+            format!("a: {}", "{b: ".repeat(100_000)),
+            "- ".repeat(1_000_000),
+            format!("a:\n{}x", "  - ".repeat(100_000)),
+            format!("{}x", "? ".repeat(100_000)),
+            (0..1000).map(|depth| format!("{}a:\n", " ".repeat(depth))).collect(),
+        ] {
+            assert!(parse("f", text.as_bytes()).is_err(), "{}", &text[..20]);
+        }
     }
 
     #[test]
