@@ -3,6 +3,7 @@
 
 mod duration;
 mod effective;
+mod merge;
 mod parse;
 mod threshold;
 
@@ -41,7 +42,7 @@ impl KubeletConfig {
     }
 
     /// What a kubelet of this version would use: main file, its `evictionHard` filled where it is absent, then drop-ins
-    /// in lexical order by JSON merge patch, then flags.
+    /// in lexical order by that version's way of merging, then flags.
     pub fn effective_for(&self, version: Option<KubeletVersion>) -> Effective {
         Effective::of(self, version.unwrap_or(KubeletVersion::NEWEST))
     }

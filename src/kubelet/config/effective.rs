@@ -4,12 +4,13 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::merge;
 use super::{KubeletConfig, Threshold};
 use crate::kubelet::tables;
 use crate::model::{Finding, KubeletVersion, Node, Quantity, Resource, Resources, Severity};
 
 /// What hard eviction is where the main file says nothing; the last one only since 1.30.
-const DEFAULT_EVICTION_HARD: [(&str, &str); 5] = [
+pub(super) const DEFAULT_EVICTION_HARD: [(&str, &str); 5] = [
     ("memory.available", "100Mi"),
     ("nodefs.available", "10%"),
     ("nodefs.inodesFree", "5%"),
@@ -52,19 +53,19 @@ pub struct Effective {
 }
 
 impl Effective {
+    pub(super) fn empty() -> Self {
+        Self { node: Node::Map(Vec::new()), origins: BTreeMap::new() }
+    }
+
     pub(super) fn of(config: &KubeletConfig, version: KubeletVersion) -> Self {
-        let mut this = Self { node: Node::Map(Vec::new()), origins: BTreeMap::new() };
+        let mut this = Self::empty();
         if let Some(main) = &config.main {
             let mut node = main.node.clone();
             settle(&mut node, "");
             this.lay(&node, &Origin::File(main.path.clone()));
             this.fill_eviction_hard(version);
         }
-        for file in config.drop_ins_in_order() {
-            let mut node = file.node.clone();
-            last_wins(&mut node);
-            this.lay(&node, &Origin::File(file.path.clone()));
-        }
+        merge::lay_drop_ins(&mut this, &config.drop_ins_in_order(), version);
         for (flag, field, value) in config.flags.fields() {
             let origin = Origin::Flag { name: flag.name.clone(), file: flag.file.clone() };
             if field == "featureGates" {
@@ -183,9 +184,39 @@ impl Effective {
     }
 
     /// Merge patch, with origins: what a patch deletes has no origin any more.
-    fn lay(&mut self, patch: &Node, origin: &Origin) {
+    pub(super) fn lay(&mut self, patch: &Node, origin: &Origin) {
         self.record(patch, "", origin);
         self.node.merge_patch(patch);
+    }
+
+    /// Lays another merged document over this one.
+    pub(super) fn absorb(&mut self, other: Self) {
+        self.node.merge_patch(&other.node);
+        self.origins.extend(other.origins);
+    }
+
+    /// Takes a value out, so that kubelet's default holds.
+    pub(super) fn forget(&mut self, path: &str) {
+        let nothing = path.rsplit('.').fold(Node::Null, |inner, name| Node::Map(vec![(name.to_owned(), inner)]));
+        if self.get(path).is_some() {
+            self.lay(&nothing, &Origin::Default);
+        }
+    }
+
+    /// Brings keys to the names of fields where only their case differs.
+    pub(super) fn fold(&mut self, version: KubeletVersion, defaults: bool) {
+        let mut renamed = Vec::new();
+        merge::fold(&mut self.node, "", "", version, defaults, &mut renamed);
+        for (from, to) in renamed {
+            let below = format!("{from}.");
+            let inner = self.origins.iter().filter_map(|(path, origin)| {
+                let rest = path.strip_prefix(&below)?;
+                Some((format!("{to}.{rest}"), origin.clone()))
+            });
+            let mut moved: Vec<(String, Origin)> = inner.collect();
+            moved.extend(self.origins.get(&from).map(|origin| (to, origin.clone())));
+            self.origins.extend(moved);
+        }
     }
 
     fn replace(&mut self, field: &str, value: Node, origin: &Origin) {
@@ -221,7 +252,7 @@ fn text(node: &Node) -> String {
 }
 
 /// How kubelet's typed reading of its main file understands `null`: an empty string in a map of strings, else not there.
-fn settle(node: &mut Node, path: &str) {
+pub(super) fn settle(node: &mut Node, path: &str) {
     last_wins(node);
     let Node::Map(entries) = node else { return };
     let map_of = tables::field(path).next().map_or("", |f| f.kind);
@@ -240,7 +271,7 @@ fn settle(node: &mut Node, path: &str) {
 }
 
 /// Leaves the last of equal keys.
-fn last_wins(node: &mut Node) {
+pub(super) fn last_wins(node: &mut Node) {
     match node {
         Node::Map(entries) => {
             let mut kept: Vec<(String, Node)> = Vec::with_capacity(entries.len());
@@ -259,95 +290,4 @@ fn last_wins(node: &mut Node) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::kubelet::config::{ConfigFile, parse};
-    use crate::kubelet::flags::Flags;
-
-    fn file(path: &str, text: &str) -> ConfigFile {
-        ConfigFile { path: path.to_owned(), node: parse(path, text.as_bytes()).expect(text) }
-    }
-
-    fn config(main: &str, drop_ins: &[(&str, &str)], flags: &[&str]) -> KubeletConfig {
-        KubeletConfig {
-            main: (!main.is_empty()).then(|| file("main", main)),
-            drop_ins: drop_ins.iter().map(|(path, text)| file(path, text)).collect(),
-            flags: Flags::parse("flags", flags.iter().map(|f| (*f).to_owned())),
-        }
-    }
-
-    #[test]
-    fn fills_eviction_as_kubelet_does() {
-        let thresholds = |c: &KubeletConfig| c.effective().texts("evictionHard").len();
-        assert_eq!(thresholds(&config("{}", &[], &[])), 5);
-        assert_eq!(thresholds(&config("evictionHard: {memory.available: 1Gi}", &[], &[])), 1);
-        assert_eq!(thresholds(&config("evictionHard: {}", &[], &[])), 0);
-        assert_eq!(thresholds(&config("evictionHard:", &[], &[])), 5);
-        assert_eq!(thresholds(&config("", &[("10.conf", "evictionHard: {memory.available: 1Gi}")], &[])), 1);
-        let merged = "evictionHard: {memory.available: 1Gi}\nmergeDefaultEvictionSettings: true";
-        assert_eq!(thresholds(&config(merged, &[], &[])), 5);
-        let old = KubeletVersion { major: 1, minor: 32 };
-        assert_eq!(config(merged, &[], &[]).effective_for(Some(old)).texts("evictionHard").len(), 1);
-        let old = KubeletVersion { major: 1, minor: 29 };
-        assert_eq!(config("{}", &[], &[]).effective_for(Some(old)).texts("evictionHard").len(), 4);
-        let kept = config("{}", &[("10.conf", "evictionHard: {memory.available: 500Mi}")], &[]).effective();
-        assert_eq!(kept.texts("evictionHard").len(), 5);
-        assert_eq!(kept.origin("evictionHard.memory.available"), Origin::File("10.conf".to_owned()));
-        assert_eq!(kept.origin("evictionHard.nodefs.available"), Origin::Default);
-        assert_eq!(thresholds(&config("{}", &[("10.conf", "evictionHard: null")], &[])), 0);
-        assert_eq!(thresholds(&config("{}", &[], &["--eviction-hard=memory.available<1Gi"])), 1);
-    }
-
-    #[test]
-    fn later_drop_ins_win_and_flags_win_over_all() {
-        let drop_ins = [
-            ("d/20.conf", "maxPods: 20\nkubeReserved: {memory: 2Gi}"),
-            ("d/10.conf", "maxPods: 10\nkubeReserved: {memory: 1Gi, cpu: 10m}"),
-        ];
-        let main = "maxPods: 5\nkubeReserved: {ephemeral-storage: 1Gi}";
-        let merged = config(main, &drop_ins, &[]).effective();
-        assert_eq!(merged.max_pods(1), (20, Origin::File("d/20.conf".to_owned())));
-        let reserved = merged.resources("kubeReserved").expect("reserved");
-        assert_eq!(
-            serde_json::to_string(&reserved).unwrap(),
-            r#"{"cpu":"10m","memory":"2Gi","ephemeral-storage":"1Gi"}"#
-        );
-        assert_eq!(merged.origin("kubeReserved.cpu"), Origin::File("d/10.conf".to_owned()));
-        assert_eq!(merged.origin("kubeReserved.ephemeral-storage"), Origin::File("main".to_owned()));
-
-        let flagged = config(main, &drop_ins, &["--kube-reserved=memory=3Gi", "--max-pods", "7"]).effective();
-        assert_eq!(flagged.texts("kubeReserved"), BTreeMap::from([("memory".to_owned(), "3Gi".to_owned())]));
-        assert_eq!(flagged.origin("kubeReserved.memory").to_string(), "--kube-reserved in flags");
-        assert_eq!(flagged.max_pods(1).0, 7);
-    }
-
-    #[test]
-    fn flags_add_to_gates_and_reach_nested_fields() {
-        let main =
-            "featureGates: {A: true, B: true}\nauthentication: {anonymous: {enabled: true}, webhook: {enabled: true}}";
-        let merged = config(main, &[], &["--feature-gates=B=false,C=true", "--anonymous-auth=false"]).effective();
-        assert_eq!(
-            serde_json::to_string(merged.get("featureGates").unwrap()).unwrap(),
-            r#"{"A":true,"B":false,"C":true}"#
-        );
-        assert_eq!(merged.get("authentication.anonymous.enabled"), Some(&Node::Bool(false)));
-        assert_eq!(merged.get("authentication.webhook.enabled"), Some(&Node::Bool(true)));
-        assert_eq!(merged.origin("authentication.webhook.enabled"), Origin::File("main".to_owned()));
-    }
-
-    #[test]
-    fn pods_per_core_and_zero() {
-        assert_eq!(config("{}", &[], &[]).effective().max_pods(4), (110, Origin::Default));
-        assert_eq!(config("maxPods: 0", &[], &[]).effective().max_pods(4).0, 110);
-        assert_eq!(config("maxPods: 50\npodsPerCore: 10", &[], &[]).effective().max_pods(4).0, 40);
-        assert_eq!(config("maxPods: 50\npodsPerCore: 10", &[], &[]).effective().max_pods(8).0, 50);
-    }
-
-    #[test]
-    fn null_in_the_main_file() {
-        let merged = config("kubeReserved: {cpu: null}\nmaxPods: null", &[], &[]).effective();
-        assert_eq!(merged.texts("kubeReserved"), BTreeMap::from([("cpu".to_owned(), String::new())]));
-        assert_eq!(merged.resources("kubeReserved").unwrap_err().path, "kubeReserved.cpu");
-        assert_eq!(merged.get("maxPods"), None);
-    }
-}
+mod tests;

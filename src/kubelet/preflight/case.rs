@@ -39,8 +39,16 @@ impl<'a> Case<'a> {
         self.version.minor >= minor
     }
 
-    pub fn flagged(&self, path: &str) -> bool {
-        matches!(self.effective.origin(path), Origin::Flag { .. })
+    /// Whether a value comes after kubelet's defaults, so that zero and empty are not "not set": by a flag, and from
+    /// 1.29 to 1.31 by a drop-in.
+    pub fn after_defaults(&self, path: &str) -> bool {
+        match self.effective.origin(path) {
+            Origin::Flag { .. } => true,
+            Origin::File(file) => {
+                !self.since(32) && self.since(29) && self.config.drop_ins.iter().any(|d| d.path == file)
+            }
+            Origin::Default => false,
+        }
     }
 
     /// Whether a flag of kubelet that is no configuration field is on.
@@ -56,10 +64,10 @@ impl<'a> Case<'a> {
         self.node(path).and_then(Node::as_i64)
     }
 
-    /// The text, or the default. In a file an empty text means "not set"; a flag comes after the defaults.
+    /// The text, or the default. In a file an empty text means "not set"; what comes after the defaults counts.
     pub fn text<'s>(&'s self, path: &str, default: &'s str) -> &'s str {
         let text = self.node(path).and_then(Node::as_str);
-        text.filter(|text| !text.is_empty() || self.flagged(path)).unwrap_or(default)
+        text.filter(|text| !text.is_empty() || self.after_defaults(path)).unwrap_or(default)
     }
 
     pub fn truth(&self, path: &str, default: bool) -> bool {
@@ -79,12 +87,12 @@ impl<'a> Case<'a> {
     }
 
     pub fn gate_row(&self, name: &str) -> Option<Gate> {
-        tables::gates().find(|gate| gate.name == name && gate.span.holds(self.version))
+        tables::gate(name).find(|gate| gate.span.holds(self.version))
     }
 
     /// Whether a gate is on, where one that this version no longer knows counts as on for good.
     pub fn gate_or_gone(&self, name: &str) -> bool {
-        let gone = || tables::gates().filter(|gate| gate.name == name).all(|gate| gate.span.until < self.version.minor);
+        let gone = || tables::gate(name).all(|gate| gate.span.until < self.version.minor);
         self.gate(name) || (self.gate_row(name).is_none() && gone())
     }
 

@@ -36,6 +36,12 @@ pub(super) const RULES: &[Rule] = &[
         look: field_version,
     },
     Rule {
+        code: "drop-in-version",
+        severity: Severity::Warning,
+        meaning: "this version of kubelet merges drop-ins otherwise than later ones",
+        look: drop_in_version,
+    },
+    Rule {
         code: "duplicate-key",
         severity: Severity::Warning,
         meaning: "a key stands twice in the main file; only the last one counts",
@@ -50,10 +56,17 @@ pub(super) const RULES: &[Rule] = &[
 ];
 
 fn wrong_kind(case: &Case<'_>, report: &mut Report<'_>) {
-    for (file, _) in case.files() {
+    for (file, main) in case.files() {
         for (key, wanted) in [("kind", KIND), ("apiVersion", API_VERSION)] {
             let found = file.node.get(key).unwrap_or(&Node::Null);
-            if found.as_str() != Some(wanted) {
+            // From 1.29 to 1.31 a drop-in needs some kind, whichever.
+            let any = !main && case.since(29) && !case.since(32);
+            let fits = if any {
+                key != "kind" || found.as_str().is_some_and(|kind| !kind.is_empty())
+            } else {
+                found.as_str() == Some(wanted)
+            };
+            if !fits {
                 let found = if *found == Node::Null { "nothing".to_owned() } else { shown(found) };
                 report.in_file(&file.path, key, found, format!("{wanted:?}"), format!("write {key}: {wanted}"));
             }
@@ -103,18 +116,11 @@ fn each_key(case: &Case<'_>, mut look: impl FnMut(&str, bool, Key<'_>)) {
     }
 }
 
-/// The names of the fields that a struct has in this version.
-fn names(case: &Case<'_>, within: &str) -> Vec<&'static str> {
-    let prefix = if within.is_empty() { String::new() } else { format!("{within}.") };
-    let known = tables::fields().filter(|field| field.span.holds(case.version));
-    known.filter_map(|field| field.path.strip_prefix(&prefix)).filter(|name| !name.contains(['.', '['])).collect()
-}
-
 /// The field's name that this one differs from only in case.
 fn same_but_case(case: &Case<'_>, key: &Key<'_>) -> Option<&'static str> {
     key.rows
         .is_empty()
-        .then(|| names(case, &key.within).into_iter().find(|name| name.eq_ignore_ascii_case(key.name)))?
+        .then(|| tables::names_within(&key.within, case.version).find(|name| name.eq_ignore_ascii_case(key.name)))?
 }
 
 fn unknown_field(case: &Case<'_>, report: &mut Report<'_>) {
@@ -122,7 +128,7 @@ fn unknown_field(case: &Case<'_>, report: &mut Report<'_>) {
         if !key.rows.is_empty() || same_but_case(case, &key).is_some() {
             return;
         }
-        let close = nearest(key.name, names(case, &key.within));
+        let close = nearest(key.name, tables::names_within(&key.within, case.version));
         let (expected, action) = match close {
             Some(name) => (
                 format!("a field of KubeletConfiguration; the nearest is {name}"),
@@ -158,6 +164,28 @@ fn field_version(case: &Case<'_>, report: &mut Report<'_>) {
             "remove it; it has no effect here",
         );
     });
+}
+
+fn drop_in_version(case: &Case<'_>, report: &mut Report<'_>) {
+    for (file, _) in case.files().filter(|(_, main)| !main && !case.since(32)) {
+        let mut complain = |path: &str, found: &str, action: &str| {
+            report.in_file(&file.path, path, found, "a kubelet from 1.32 up for what is meant", action);
+        };
+        if !case.since(30) {
+            let action = "set KUBELET_CONFIG_DROPIN_DIR_ALPHA=on for kubelet, without which it ends at --config-dir";
+            complain("", "a drop-in for a kubelet that takes them on request only", action);
+        }
+        if !case.since(29) {
+            complain("", "a drop-in that sets back to default all that it does not name", "use the main file alone");
+        }
+        for (key, value) in file.node.entries() {
+            if *value == Node::Null || value.entries().iter().any(|(_, inner)| *inner == Node::Null) {
+                complain(key, "null, which does nothing here", "use an empty value, or change the main file");
+            } else if key == "resolvConf" && case.since(29) {
+                complain(key, "a value that this version loses", "set it in the main file");
+            }
+        }
+    }
 }
 
 fn duplicate_key(case: &Case<'_>, report: &mut Report<'_>) {

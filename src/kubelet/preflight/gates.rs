@@ -44,7 +44,7 @@ fn path(name: &str) -> String {
 
 fn gate_unknown(case: &Case<'_>, report: &mut Report<'_>) {
     for (name, _) in set_gates(case).filter(|(name, _)| case.gate_row(name).is_none()) {
-        let elsewhere: Vec<Gate> = tables::gates().filter(|gate| gate.name == name).collect();
+        let elsewhere: Vec<Gate> = tables::gate(name).collect();
         let span = elsewhere
             .iter()
             .map(|g| g.span)

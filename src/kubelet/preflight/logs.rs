@@ -2,6 +2,7 @@
 
 use super::Rule;
 use super::case::{Case, Report, shown};
+use crate::kubelet::config::Origin;
 use crate::model::{Node, Quantity, Severity};
 
 pub(super) const RULES: &[Rule] = &[
@@ -71,6 +72,11 @@ fn is_plain_whole(text: &str) -> bool {
 fn pod_logs_dir(case: &Case<'_>, report: &mut Report<'_>) {
     let path = "podLogsDir";
     let dir = case.text(path, "/var/log/pods");
+    let main = case.config.main.as_ref().map(|main| Origin::File(main.path.clone()));
+    // A path of the main file is taken from that file's directory on.
+    if !dir.starts_with('/') && Some(case.effective.origin(path)) == main {
+        return;
+    }
     let clean =
         dir == "/" || (dir.starts_with('/') && dir[1..].split('/').all(|part| !matches!(part, "" | "." | "..")));
     if case.since(30) && !(clean && dir.is_ascii()) {
@@ -113,7 +119,9 @@ fn logging(case: &Case<'_>, report: &mut Report<'_>) {
         }
     }
     for path in ["text", "json"].map(|format| format!("logging.options.{format}")) {
-        let split = case.truth(&format!("{path}.splitStream"), false);
+        // kubelet forgets what a file says of splitStream when it reads its flags.
+        let split = format!("{path}.splitStream");
+        let split = matches!(case.effective.origin(&split), Origin::Flag { .. }) && case.truth(&split, false);
         let buffer = case.node(&format!("{path}.infoBufferSize"));
         let buffered = buffer.is_some_and(|size| !matches!(shown(size).trim_matches('"'), "0" | "null"));
         if (split || buffered) && !case.gate_or_gone("LoggingAlphaOptions") {

@@ -52,7 +52,7 @@ fn out_of_range(case: &Case<'_>, report: &mut Report<'_>) {
     let rest = [("registryPullQPS", 0, I32, false, 28), ("tracing.samplingRatePerMillion", 0, 1_000_000, false, 28)];
     for (path, least, most, zero_is_unset, since) in NUMBERS.into_iter().chain(rest) {
         let Some(value) = case.int(path).filter(|_| case.since(since)) else { continue };
-        if (value == 0 && zero_is_unset && !case.flagged(path)) || (least..=most).contains(&value) {
+        if (value == 0 && zero_is_unset && !case.after_defaults(path)) || (least..=most).contains(&value) {
             continue;
         }
         let expected = if most >= I32 { format!("{least} or more") } else { format!("{least} to {most}") };
@@ -101,7 +101,7 @@ fn duration_range(case: &Case<'_>, report: &mut Report<'_>) {
         {
             continue;
         }
-        if (value == 0 && zero_is_unset && !case.flagged(path)) || (least..=most).contains(&value) {
+        if (value == 0 && zero_is_unset && !case.after_defaults(path)) || (least..=most).contains(&value) {
             continue;
         }
         let expected = match path {

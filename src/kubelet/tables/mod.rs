@@ -1,7 +1,8 @@
 //! What each kubelet version knows: fields of KubeletConfiguration v1beta1, feature gates, flags. It refuses to be edited
 //! by hand: `tests/e2e/kube/matrix/tables` makes the rows from kubelet's sources, and the matrix stage compares.
 //!
-//! The rows stay text in the binary and are read on each look: they cost no heap, and a look is rare.
+//! The rows stay text in the binary and are read on each look: they cost no heap. They are sorted by name, so a look for
+//! one name reads a dozen lines.
 
 use crate::model::KubeletVersion;
 
@@ -43,7 +44,9 @@ pub struct Field {
     /// `string`, `bool`, `int32`, `int64`, `uint32`, `float64`, `duration`, `quantity`, `time`, `flush` (a duration or
     /// nanoseconds), `struct`, or one of these after `list:` or `map:`.
     pub kind: &'static str,
-    /// The versions that have it.
+    /// Whether kubelet has a default for it that is not zero.
+    pub defaulted: bool,
+    /// The versions for which this row holds.
     pub span: Span,
 }
 
@@ -80,43 +83,89 @@ pub struct FlagRow {
 
 /// All fields of all versions.
 pub fn fields() -> impl Iterator<Item = Field> {
-    rows(FIELDS).filter_map(|line| {
-        let mut columns = line.split('\t');
-        Some(Field { path: columns.next()?, kind: columns.next()?, span: span(columns)? })
-    })
+    rows(FIELDS).filter_map(as_field)
 }
 
 /// All gates of all versions; a gate has one row per state that it was in.
 pub fn gates() -> impl Iterator<Item = Gate> {
-    rows(GATES).filter_map(|line| {
-        let mut columns = line.split('\t');
-        Some(Gate {
-            name: columns.next()?,
-            default: columns.next()? == "true",
-            stage: columns.next()?,
-            locked: columns.next()? == "true",
-            needs: columns.next()?,
-            span: span(columns)?,
-        })
-    })
+    rows(GATES).filter_map(as_gate)
 }
 
 /// All flags of all versions.
 pub fn flags() -> impl Iterator<Item = FlagRow> {
-    rows(FLAGS).filter_map(|line| {
-        let mut columns = line.split('\t');
-        Some(FlagRow { name: columns.next()?, kind: columns.next()?, field: columns.next()?, span: span(columns)? })
-    })
+    rows(FLAGS).filter_map(as_flag)
 }
 
 /// The rows of one field, one per span and kind.
 pub fn field(path: &str) -> impl Iterator<Item = Field> {
-    fields().filter(move |field| field.path == path)
+    named(FIELDS, path).filter_map(as_field)
+}
+
+/// The rows of one gate, one per span and state.
+pub fn gate(name: &str) -> impl Iterator<Item = Gate> {
+    named(GATES, name).filter_map(as_gate)
 }
 
 /// What a flag is, from its newest row.
 pub fn flag(name: &str) -> Option<FlagRow> {
-    flags().filter(|row| row.name == name).max_by_key(|row| row.span.until)
+    named(FLAGS, name).filter_map(as_flag).max_by_key(|row| row.span.until)
+}
+
+/// The names of the fields that the struct at this path has in this version.
+pub fn names_within(path: &str, version: KubeletVersion) -> impl Iterator<Item = &'static str> {
+    let prefix = if path.is_empty() { String::new() } else { format!("{path}.") };
+    let names =
+        fields().filter(move |field| field.span.holds(version)).filter_map(move |f| f.path.strip_prefix(&prefix));
+    names.filter(|name| !name.contains(['.', '[']))
+}
+
+fn as_field(line: &'static str) -> Option<Field> {
+    let mut columns = line.split('\t');
+    Some(Field {
+        path: columns.next()?,
+        kind: columns.next()?,
+        defaulted: columns.next()? == "default",
+        span: span(columns)?,
+    })
+}
+
+fn as_gate(line: &'static str) -> Option<Gate> {
+    let mut columns = line.split('\t');
+    Some(Gate {
+        name: columns.next()?,
+        default: columns.next()? == "true",
+        stage: columns.next()?,
+        locked: columns.next()? == "true",
+        needs: columns.next()?,
+        span: span(columns)?,
+    })
+}
+
+fn as_flag(line: &'static str) -> Option<FlagRow> {
+    let mut columns = line.split('\t');
+    Some(FlagRow { name: columns.next()?, kind: columns.next()?, field: columns.next()?, span: span(columns)? })
+}
+
+/// The rows that begin with this name: by halving, since rows are sorted.
+fn named(table: &'static str, name: &str) -> impl Iterator<Item = &'static str> {
+    let row_at = |at: usize| {
+        let start = table[..at].rfind('\n').map_or(0, |end| end + 1);
+        let row = table[start..].lines().next().unwrap_or_default();
+        (start, row, row.split('\t').next().unwrap_or_default())
+    };
+    let mut low = table.find('\n').map_or(0, |end| end + 1);
+    let mut high = table.len();
+    while low < high {
+        // Rows are ASCII, as a test says, so any byte is the border of a character.
+        let (start, row, key) = row_at(low + (high - low) / 2);
+        if key < name {
+            low = start + row.len() + 1;
+        } else {
+            high = start;
+        }
+    }
+    let name = name.to_owned();
+    table.get(low..).unwrap_or_default().lines().take_while(move |row| row.split('\t').next() == Some(&name))
 }
 
 fn rows(table: &'static str) -> impl Iterator<Item = &'static str> {
@@ -137,6 +186,23 @@ mod tests {
         assert_eq!(gates().count(), rows(GATES).count());
         assert_eq!(flags().count(), rows(FLAGS).count());
         assert!(fields().count() > 150 && gates().count() > 500 && flags().count() > 120);
+    }
+
+    #[test]
+    fn a_name_is_found_by_halving() {
+        for table in [FIELDS, GATES, FLAGS] {
+            assert!(table.is_ascii() && table.ends_with('\n'));
+            let lines: Vec<&str> = rows(table).collect();
+            assert!(lines.is_sorted());
+            for line in &lines {
+                let name = line.split('\t').next().unwrap();
+                let wanted: Vec<&&str> = lines.iter().filter(|l| l.split('\t').next() == Some(name)).collect();
+                assert_eq!(named(table, name).collect::<Vec<_>>().iter().collect::<Vec<_>>(), wanted, "{name}");
+            }
+            for name in ["", "~", "mmm", "AAA", "zz.z", "maxPod", "maxPodss"] {
+                assert_eq!(named(table, name).count(), 0, "{name}");
+            }
+        }
     }
 
     #[test]

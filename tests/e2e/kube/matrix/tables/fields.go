@@ -24,8 +24,64 @@ var special = map[string]string{
 func configFields(source *tree) map[string]string {
 	found := map[string]string{"kind": "string", "apiVersion": "string"}
 	config := source.open(configPackage)
-	walkStruct(config, config.types["KubeletConfiguration"], "", found)
+	root := config.types["KubeletConfiguration"]
+	walkStruct(config, root, "", found)
+	defaulted := defaults(source, config, root)
+	for path, kind := range found {
+		mark := "-"
+		if defaulted[path] {
+			mark = "default"
+		}
+		found[path] = kind + "\t" + mark
+	}
 	return found
+}
+
+// defaults are the fields that kubelet fills with something else than zero where a file leaves them out.
+func defaults(source *tree, config *pkg, root typeIn) map[string]bool {
+	found := map[string]bool{}
+	for _, file := range source.open("k8s.io/kubernetes/pkg/kubelet/apis/config/v1beta1").files {
+		ast.Inspect(file, func(node ast.Node) bool {
+			function, ok := node.(*ast.FuncDecl)
+			if ok && function.Name.Name != "SetDefaults_KubeletConfiguration" {
+				return false
+			}
+			assignment, ok := node.(*ast.AssignStmt)
+			if !ok || len(assignment.Lhs) != 1 {
+				return true
+			}
+			var chain []string
+			expr := assignment.Lhs[0]
+			for {
+				selector, ok := expr.(*ast.SelectorExpr)
+				if !ok {
+					break
+				}
+				chain = append([]string{selector.Sel.Name}, chain...)
+				expr = selector.X
+			}
+			if path := jsonPath(config, root, chain); typeName(expr) == "obj" && path != "" && !isZero(assignment.Rhs[0]) {
+				found[path] = true
+			}
+			return true
+		})
+	}
+	if len(found) < 40 {
+		fail("only %d defaults found", len(found))
+	}
+	return found
+}
+
+// isZero: whether a default is written as a pointer to false or to nothing.
+func isZero(expr ast.Expr) bool {
+	zero := false
+	ast.Inspect(expr, func(node ast.Node) bool {
+		if ident, ok := node.(*ast.Ident); ok && ident.Name == "false" {
+			zero = true
+		}
+		return true
+	})
+	return zero
 }
 
 func walkStruct(p *pkg, in typeIn, prefix string, found map[string]string) {

@@ -45,7 +45,7 @@ func main() {
 			flags.add(name, spec, minor)
 		}
 	}
-	write("fields.tsv", "# Fields of KubeletConfiguration v1beta1: path, kind, first and last minor version.", fields)
+	write("fields.tsv", "# Fields of KubeletConfiguration v1beta1: path, kind, whether kubelet has a default that is not zero, first and last minor version.", fields)
 	write("gates.tsv", "# Feature gates: name, default, stage, locked, needs, first and last minor version.", gates)
 	write("flags.tsv", "# Flags of kubelet: name, kind, field that it overrides, first and last minor version.", flags)
 }
