@@ -11,7 +11,9 @@ use crate::host::Host;
 use crate::kubelet::PlaceError;
 use crate::kubelet::config::{Effective, KubeletConfig};
 use crate::kubelet::flags::Flags;
-use crate::kubelet::preflight::{CpuManagerState, Ground, MemoryManagerState, cgroups_to_look_at, preflight};
+use crate::kubelet::preflight::{
+    CpuManagerState, Ground, MemoryManagerState, cgroups_to_look_at, preflight, refused_by_some,
+};
 use crate::kubelet::setup::{self, Setup};
 use crate::kubelet::target::Moment;
 use crate::model::{CpuSet, Finding, Machine, Quantity, Resource, Severity};
@@ -23,6 +25,17 @@ pub fn judge(host: &Host, forecast: &Forecast, setup: &Setup, moment: Moment) ->
     let ground = ground(host, &forecast.machine, &forecast.result, &setup.kubelet_root, moment);
     let mut findings = preflight(&forecast.result, &ground);
     let version = forecast.machine.kubelet_version.value().copied();
+    if version.is_none() && !forecast.changes.entries().is_empty() {
+        // With an unknown version, what some kubelet refuses is only a warning; but we must not be the one who brings it about.
+        let before = refused_by_some(&setup.others, &ground);
+        let known =
+            |finding: &Finding| before.iter().any(|known| known.code == finding.code && known.path == finding.path);
+        let brought = refused_by_some(&forecast.result, &ground).into_iter().filter(|finding| !known(finding));
+        let brought: Vec<_> = brought.collect();
+        findings
+            .retain(|finding| !brought.iter().any(|worse| worse.code == finding.code && worse.path == finding.path));
+        findings.extend(brought);
+    }
     findings.extend(changed_under_managers(
         &setup.present.effective_for(version),
         &forecast.result.effective_for(version),

@@ -159,6 +159,21 @@ pub fn preflight_without(config: &KubeletConfig, ground: &Ground, off: &[&str]) 
     findings
 }
 
+/// What at least one known version would refuse, whatever `ground` says of the version.
+pub fn refused_by_some(config: &KubeletConfig, ground: &Ground) -> Vec<Finding> {
+    let mut refused: Vec<Finding> = Vec::new();
+    for minor in (KubeletVersion::OLDEST.minor..=KubeletVersion::NEWEST.minor).rev() {
+        for mut finding in of_version(config, ground, KubeletVersion { major: 1, minor }, &[]) {
+            let known = refused.iter().any(|known| known.code == finding.code && known.path == finding.path);
+            if finding.severity == Severity::Fatal && !known {
+                finding.expected = format!("{} (kubelet 1.{minor})", finding.expected);
+                refused.push(finding);
+            }
+        }
+    }
+    refused
+}
+
 fn of_version(config: &KubeletConfig, ground: &Ground, version: KubeletVersion, off: &[&str]) -> Vec<Finding> {
     let case = Case::new(config, ground, version);
     let mut findings = Vec::new();
