@@ -21,8 +21,8 @@ find_disk() {
         for serial in /sys/block/*/device/serial; do
             [ "$(tr -d ' \n' <"$serial" 2>/dev/null)" = "$want" ] || continue
             name=${serial#/sys/block/}
-            echo "/dev/${name%%/*}"
-            return 0
+            # A path of NVMe multipath (nvme1c1n1) shows the same serial, but is no device.
+            if [ -b "/dev/${name%%/*}" ]; then echo "/dev/${name%%/*}"; return 0; fi
         done
         return 1
     fi

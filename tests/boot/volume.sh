@@ -96,6 +96,12 @@ blank "$image"; disk "$image" nvme1n1 "$v"; ln -s nvme1n1 "$root/dev/sdb"
 run "by udev's link" 0 hook DEVICE=sdb
 equal "is mounted" 1 "$(mounted)"
 
+case_root multipath
+blank "$image"; disk "$image" nvme1n1 "$v"
+cp -R "$root/sys/block/nvme1n1" "$root/sys/block/nvme1c1n1"
+run "beside a hidden path of NVMe multipath" 0 hook VOLUME=vol-0123456789abcdef0
+equal "the disk is mounted" 1 "$(mounted)"
+
 case_root ebsnvme
 blank "$image"; disk "$image" nvme1n1 "$v"
 printf '#!/bin/sh\n[ "$2" = /dev/nvme1n1 ] && echo sdb\n' >"$root/stub/ebsnvme-id"; chmod +x "$root/stub/ebsnvme-id"
@@ -122,7 +128,7 @@ blank "$image" 64M; echo 'label: gpt' | sfdisk -q "$image"; disk "$image" nvme1n
 refused "a partition table without partitions" "partition table gpt"
 
 case_root lvm
-blank "$image" 64M; disk "$image" nvme1n1 "$v"
+blank "$image"; disk "$image" nvme1n1 "$v"
 pvcreate -q -q --driverloaded n --config "devices { filter=[\"a|$loop|\", \"r|.*|\"] use_devicesfile=0 }" "$loop" >/dev/null 2>&1 || true
 equal "pvcreate signed the disk" LVM2_member "$(blkid -p -s TYPE -o value "$loop")"
 refused "an LVM physical volume" "(LVM2_member)"
@@ -141,7 +147,7 @@ equal "blkid calls the disk ambivalent" 8 "$code"
 refused "a disk with two signatures" "exit code 8"
 
 case_root raw
-blank "$image" 64M; head -c 4096 /dev/urandom | dd of="$image" bs=4096 seek=9 conv=notrunc status=none; disk "$image" nvme1n1 "$v"
+blank "$image"; head -c 4096 /dev/urandom | dd of="$image" bs=4096 seek=9 conv=notrunc status=none; disk "$image" nvme1n1 "$v"
 refused "data without a signature" "first MiB is not empty"
 
 case_root unreadable
@@ -155,7 +161,7 @@ equal "blkid gives an unreadable disk the code of an empty one" 2 "$code"
 refused "an unreadable disk" "cannot read"
 
 case_root odd-blkid
-blank "$image" 64M; disk "$image" nvme1n1 "$v"
+blank "$image"; disk "$image" nvme1n1 "$v"
 printf '#!/bin/sh\necho "blkid: error" >&2\nexit 2\n' >"$root/stub/blkid"; chmod +x "$root/stub/blkid"
 refused "a blkid that complains" "cannot judge"
 
@@ -207,7 +213,7 @@ equal "it is copied again" pause "$(cat "$root/var/lib/containerd/images/pause")
 equal "and finished" no "$([ -e "$root/var/lib/containerd/.node-steward-copying" ] && echo yes || echo no)"
 
 case_root running
-blank "$image" 64M; disk "$image" nvme1n1 "$v"; touch "$root/stub/containerd.service.active"
+blank "$image"; disk "$image" nvme1n1 "$v"; touch "$root/stub/containerd.service.active"
 refused "a runtime that runs already" "containerd runs already"
 
 case_root late
