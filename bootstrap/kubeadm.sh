@@ -10,7 +10,7 @@ line=$unit_dir/20-node-steward.conf
 stop() { echo "node-steward: $*" >&2; exit 1; }
 
 # A version file baked into the image saves running a large program at boot.
-for file in /etc/eks/kubelet-version.txt /etc/node-steward/kubelet-version; do
+for file in /usr/lib/node-steward/kubelet-version /etc/eks/kubelet-version.txt /etc/node-steward/kubelet-version; do
     [ ! -s "$root$file" ] || version=$(cat "$root$file")
 done
 version=${version:-$(kubelet --version)} || stop "cannot find out kubelet's version"

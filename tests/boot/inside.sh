@@ -18,6 +18,10 @@ keep() { # NAME: what can be seen now
     find /etc/eks /etc/kubernetes /var/lib/kubelet -type f -printf '%p %T@ %i\n' 2>/dev/null | LC_ALL=C sort >"/results/$1/files"
     cp -R /etc/eks/nodeadm.d "/results/$1/" 2>/dev/null || true
     cp /run/node-steward/bootstrap.json "/results/$1/stamp" 2>/dev/null || true
+    for file in runtime.slice/memory.min runtime.slice/cpu.weight system.slice/cpu.weight; do
+        echo "$file $(cat "/sys/fs/cgroup/$file" 2>/dev/null)"
+    done >"/results/$1/slices"
+    cat /run/systemd/system/{runtime,system}.slice.d/50-node-steward.conf >"/results/$1/slice-files" 2>/dev/null || true
     for unit in kubelet node-steward-bootstrap node-steward-container-volume containerd; do
         echo "$unit $(systemctl show --value -p ActiveState "$unit") $(systemctl show --value -p Result "$unit")"
     done >"/results/$1/units"

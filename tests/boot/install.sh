@@ -42,11 +42,12 @@ verify() { # ROOT UNITDIR
         [ ! -d "$dir" ] || { mkdir -p "$root/usr/lib/systemd/system"; cp -n "$dir"/*.target "$root/usr/lib/systemd/system/"; break; }
     done
     mkdir -p "$root/usr/bin"
-    for program in kubelet timeout; do printf '#!/bin/sh\n' >"$root/usr/bin/$program"; chmod 755 "$root/usr/bin/$program"; done
+    for program in kubelet systemctl; do printf '#!/bin/sh\n' >"$root/usr/bin/$program"; chmod 755 "$root/usr/bin/$program"; done
     printf '[Service]\nExecStart=/usr/bin/kubelet\n' >"$units/kubelet.service"
     cp "$root/etc/node-steward/container-volume.env.example" "$root/etc/node-steward/container-volume.env"
     local code=0
-    systemd-analyze verify --man=no --root="$root" node-steward-bootstrap.service node-steward-container-volume.service kubelet.service >"$work/said" 2>&1 || code=$?
+    systemd-analyze verify --man=no --root="$root" node-steward-bootstrap.service node-steward-container-volume.service \
+        node-steward-protect.service kubelet.service >"$work/said" 2>&1 || code=$?
     [ "$code" = 0 ] && [ ! -s "$work/said" ]
 }
 run "the units, as installed" 0 verify "$work/root" /usr/lib/systemd/system

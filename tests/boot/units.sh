@@ -19,7 +19,7 @@ image() {
         cp "$(ls /usr/lib/systemd/system/$file.target /lib/systemd/system/$file.target 2>/dev/null | head -n 1)" "$system/"
     done
     cp -R "$repo/systemd/." "$system/"
-    for program in "$root"/usr/bin/{node-steward,kubelet,containerd,nodeadm,cloud-init,timeout,true} "$root/usr/lib/node-steward/bootstrap/container-volume.sh"; do
+    for program in "$root"/usr/bin/{node-steward,kubelet,containerd,nodeadm,cloud-init,systemctl} "$root/usr/lib/node-steward/bootstrap/container-volume.sh"; do
         printf '#!/bin/sh\n' >"$program"; chmod +x "$program"
     done
     ln -s usr/bin "$root/bin" 2>/dev/null || true
@@ -56,6 +56,7 @@ silent() {
     if [ "$code" = 0 ] && [ ! -s "$work/said" ]; then ok "$what"; else bad "$what (exit code $code): $(cat "$work/said")"; fi
 }
 ours="node-steward-bootstrap.service node-steward-container-volume.service"
+all="$ours node-steward-protect.service"
 
 image al2023
 cloud_init amazon; containerd; kubelet network-online.target
@@ -65,7 +66,7 @@ want multi-user.target nodeadm-config.service nodeadm-run.service $ours
 want containerd.service node-steward-container-volume.service
 silent "EKS AL2023: the whole boot" multi-user.target
 silent "EKS AL2023: kubelet, as nodeadm-run starts it" kubelet.service
-silent "EKS AL2023: our units alone" $ours
+silent "EKS AL2023: our units alone" $all
 
 image al2
 cloud_init amazon; containerd; kubelet network-online.target
@@ -81,7 +82,7 @@ want containerd.service node-steward-container-volume.service
 silent "Debian with kubeadm: the whole boot" multi-user.target
 
 image bare
-silent "no neighbour at all: our units" $ours
+silent "no neighbour at all: our units" $all
 equal "nothing needs our units to succeed" 0 "$(grep -rlE '^(Requires|Requisite|BindsTo|RequiredBy)=' "$repo/systemd" | wc -l)"
 
 # The words can find something: a cycle on Debian, and a misspelt key.
