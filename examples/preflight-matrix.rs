@@ -2,6 +2,7 @@
 //! change. It refuses to judge; `tests/e2e/kube/matrix/run.sh` compares with real kubelets.
 //!
 //!     preflight-matrix VERSION CASE...
+//!     preflight-matrix --rules           every rule: code, severity, meaning
 //!
 //! A case folder is what `tests/e2e/kube/verdict` takes. `ground.json` in it states facts of another machine.
 
@@ -21,7 +22,14 @@ const LIMIT: u64 = 16 << 20;
 
 fn main() -> anyhow::Result<()> {
     let mut words = std::env::args().skip(1);
-    let version: KubeletVersion = words.next().context("a version")?.parse().map_err(anyhow::Error::msg)?;
+    let first = words.next().context("a version or --rules")?;
+    if first == "--rules" {
+        for rule in catalogue() {
+            println!("{}\t{}\t{}", rule.code, rule.severity, rule.meaning);
+        }
+        return Ok(());
+    }
+    let version: KubeletVersion = first.parse().map_err(anyhow::Error::msg)?;
     let host = Host::new(Path::new("/"))?;
     // kubelet's root directory has, in the validator's room, the file system of /var/tmp.
     let wishes = Wishes { kubelet_root: "/var/tmp".into(), ..Wishes::default() };

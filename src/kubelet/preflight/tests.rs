@@ -147,3 +147,47 @@ fn an_earlier_run_binds() {
         ["reserved-memory-sum reservedMemory", "memory-manager-state reservedMemory"]
     );
 }
+
+#[test]
+fn what_no_kubelet_of_the_matrix_can_show() {
+    let fatal = |text: &str, ground: &Ground| codes(&config(text, &[], &[]), ground, Severity::Fatal);
+    let v1 = |minor| Ground { cgroup_version: Some(1), ..ground(minor) };
+    assert_eq!(fatal("", &v1(34)), Vec::<String>::new());
+    assert_eq!(fatal("", &v1(35)), ["cgroup-v1 failCgroupV1"]);
+    assert_eq!(fatal("failCgroupV1: true", &v1(31)), ["cgroup-v1 failCgroupV1"]);
+    let limited = "failSwapOn: false\nmemorySwap: {swapBehavior: LimitedSwap}";
+    assert_eq!(fatal(limited, &v1(30)), ["swap-needs-cgroup-v2 memorySwap.swapBehavior"]);
+    assert_eq!(fatal(limited, &Ground { swap_on: Some(true), ..ground(30) }), Vec::<String>::new());
+    assert_eq!(fatal("", &Ground { swap_on: Some(true), ..ground(30) }), ["swap-on failSwapOn"]);
+    let sysctls = "defaultPodSysctls: {net.core.somaxconn: '1024'}";
+    assert_eq!(fatal(sysctls, &ground(37)), ["default-pod-sysctls defaultPodSysctls"]);
+    let gate = "\nfeatureGates: {DefaultPodSysctls: true}";
+    assert_eq!(fatal(&format!("{sysctls}{gate}"), &ground(37)), Vec::<String>::new());
+    let host_wide = format!("defaultPodSysctls: {{vm.swappiness: '1'}}{gate}");
+    assert_eq!(fatal(&host_wide, &ground(37)), ["default-pod-sysctls defaultPodSysctls.vm.swappiness"]);
+}
+
+proptest::proptest! {
+    /// Any value under any field, in any version, is judged and not stumbled over.
+    #[test]
+    fn no_value_makes_a_rule_panic(
+        at in 0..200_usize,
+        value in "([-+]?[0-9]{1,20}(\\.[0-9]*)?(Gi|m|s|h|%|[a-zµ]{0,2})?|[a-z:/.*,-]{0,12}|null|true|\"\\PC{0,8}\"|'0-3,,'|\\[(0|a|null|\\{a: 1\\})?\\]|\\{(cpu|memory.available|a): (1|-1s|''|101%|null)\\})",
+        minor in 28_u16..=38,
+        drop_in in proptest::bool::ANY,
+    ) {
+        let field = crate::kubelet::tables::fields().nth(at).map_or("maxPods", |field| field.path);
+        let indented = field.replace("[]", "").split('.').enumerate().map(|(depth, name)| format!("\n{}{name}:", "  ".repeat(depth))).collect::<String>();
+        let text = format!("{HEAD}{indented} {value}\n");
+        let Ok(node) = parse("f", text.as_bytes()) else { return Ok(()) };
+        let file = ConfigFile { path: "f".to_owned(), node };
+        let config = if drop_in {
+            KubeletConfig { drop_ins: vec![file.clone()], main: Some(file), flags: Flags::default() }
+        } else {
+            KubeletConfig { main: Some(file), ..KubeletConfig::default() }
+        };
+        for finding in preflight(&config, &ground(minor)) {
+            proptest::prop_assert!(!finding.expected.is_empty() && !finding.action.is_empty() && !finding.found.is_empty(), "{}", finding);
+        }
+    }
+}
