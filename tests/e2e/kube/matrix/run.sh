@@ -53,14 +53,15 @@ done
 
 # 2. The cases by place, with what node-steward itself writes on this machine.
 mkdir "$work/host" "$work/guest" "$work/host-v1"
-[ $# -gt 0 ] || set -- "$here/cases"/*/ "$here/../cases"/*/
+whole=
+[ $# -gt 0 ] || { whole=1; set -- "$here/cases"/*/ "$here/../cases"/*/; }
 for dir; do
     name=$(basename "$dir")
     place=host
     [ ! -e "$dir/where" ] || place=$(cat "$dir/where")
     cp -RL "$dir" "$work/$place/$name"
 done
-if [ $# -gt 100 ]; then
+if [ -n "$whole" ]; then
     profiles=$("$steward" reserve --profile '?' 2>&1 | sed -n 's/.*expected one of \(.*\)$/\1/p' | tr -d , || true)
     [ -n "$profiles" ] || bad "no profiles in node-steward's answer"
     for version in "$(version_of "$new")" "$(version_of "$old")"; do
@@ -149,7 +150,8 @@ while IFS=$'\t' read -r rule severity _; do
     if [ -n "$rows" ] && [ -z "$listed" ]; then good
     elif [ -n "$rows" ]; then bad "$rule stands in unproven, but decides $rows"
     elif [ -n "$listed" ]; then say "not proven: $rule: $listed"
-    elif [ -n "$unrun" ] || [ $# -le 100 ]; then say "not proven in this run: $rule"
+    elif [ -z "$whole" ]; then :
+    elif [ -n "$unrun" ]; then say "not proven in this run: $rule"
     else bad "switching off $rule turns no row red"; fi
 done <"$work/rules"
 
