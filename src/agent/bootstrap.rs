@@ -66,7 +66,7 @@ pub struct Report {
     pub protected: Vec<(PathBuf, String)>,
     /// The values and how they came about.
     pub forecast: Forecast,
-    /// What kubelet would say; nothing fatal, or it would have been refused.
+    /// What kubelet would say; fatal only in a run that writes nothing because this boot is settled.
     pub findings: Vec<Finding>,
 }
 
@@ -159,16 +159,18 @@ fn place(
     let findings = judge::judge(host, &forecast, setup, order.moment);
     let fatal: Vec<_> =
         findings.iter().filter(|finding| finding.severity == Severity::Fatal).map(ToString::to_string).collect();
-    if !fatal.is_empty() {
+    let earlier = stamp::read(host).filter(|_| stamped);
+    let settled = earlier.as_ref().is_some_and(|stamp| stamp.settled) && !order.force;
+    let foreign = setup.ours.iter().any(|file| !made_for(file.machine.as_ref(), &forecast.machine.identity()));
+    let only_compare = settled && !foreign;
+    // A run that writes nothing anyway says what it found and leaves kubelet's restart alone.
+    if !fatal.is_empty() && !only_compare {
         return Err(PlaceError::Refused(fatal.join("; ")).into());
     }
     let target = target(&forecast)?;
     let removed = if stamped { elsewhere(setup, &target.path) } else { Vec::new() };
     let differs = target.text != target.old || !removed.is_empty();
-    let earlier = stamp::read(host).filter(|_| stamped);
-    let settled = earlier.as_ref().is_some_and(|stamp| stamp.settled) && !order.force;
-    let foreign = setup.ours.iter().any(|file| !made_for(file.machine.as_ref(), &forecast.machine.identity()));
-    let outcome = match (differs, settled && !foreign, order.dry_run) {
+    let outcome = match (differs, only_compare, order.dry_run) {
         (false, _, _) => Outcome::Unchanged,
         (true, true, _) => Outcome::Pending,
         (true, false, true) => Outcome::WouldWrite,
