@@ -140,15 +140,9 @@ class Machine:
         return [BINARY, "--root", self.root, "bootstrap", *where, *args]
 
     def run(self, *args, prefix=(), command=None):
-        """Exit code, stdout, stderr and peak memory in KiB."""
-        process = subprocess.Popen([*prefix, *(command or self.command(*args))], stdin=subprocess.DEVNULL,
-                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        out, err = process.stdout.read(), process.stderr.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        process.stdout.close()
-        process.stderr.close()
-        return process.returncode, out, err, usage.ru_maxrss
+        """Exit code, stdout and stderr."""
+        done = subprocess.run([*prefix, *(command or self.command(*args))], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout, done.stderr
 
     def tree(self, times=False):
         """All that matters: every name outside /proc, /sys and the lock, with mode, owner, content, and mtime where asked."""

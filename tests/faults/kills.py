@@ -34,11 +34,11 @@ class Kills:
         for number in (1, 2):
             for step, args in enumerate(STEPS):
                 fresh = fixture.Machine(f"{self.scratch}/{layout}-{step}-{number}", layout, number)
-                code, _, err, _ = fresh.run(*args)
+                code, _, err = fresh.run(*args)
                 self.report.check(f"{layout}: a clean run", code == 0, err)
                 trees[step, number] = fresh.tree()
                 if layout != fixture.AL2023:
-                    code, out, err, _ = fresh.run(command=[fixture.BINARY, "config", "check", "--kubelet", fresh.at(TARGET[layout])])
+                    code, out, err = fresh.run(command=[fixture.BINARY, "config", "check", "--kubelet", fresh.at(TARGET[layout])])
                     self.report.check(f"{layout}: what was placed can be read", code == 0, out + err)
                 fresh.forget()
         bare.forget()
@@ -110,17 +110,17 @@ class Kills:
         what = f"{what}, then {AFTER[after]}"
         if after in (0, 1):
             step = new if after == 0 or old is None else old
-            code, _, err, _ = machine.run(*STEPS[step])
+            code, _, err = machine.run(*STEPS[step])
             self.ends_as(machine, trees[step, 1], what, code, err)
             return
         if after in (2, 3):
             machine.become(2)
         if after == 2:
-            code, _, err, _ = machine.run(*STEPS[new])
+            code, _, err = machine.run(*STEPS[new])
             self.ends_as(machine, trees[new, 2], what, code, err)
             return
         before = machine.tree()
-        code, _, err, _ = machine.run(*FAILING)
+        code, _, err = machine.run(*FAILING)
         self.report.check(f"{what}: exit 2", code == 2, err)
         bare, now = trees[None, 1], machine.tree()
         target = TARGET[machine.layout]
@@ -131,7 +131,7 @@ class Kills:
             self.report.check(f"{what}: only others' values are left", same and RECORD not in now, now[target][3])
         else:
             self.report.check(f"{what}: the other machine's file is gone", target not in now, now.get(target))
-        code, _, err, _ = machine.run(*STEPS[new])
+        code, _, err = machine.run(*STEPS[new])
         number = 2 if after == 3 else 1
         self.ends_as(machine, trees[new, number], what + ", then a good run", code, err)
 

@@ -58,7 +58,7 @@ class Machines(Refusals):
                 with self.placed(layout) as machine:
                     builder = machine.read()
                     machine.become(5, **facts)
-                    code, _, err, _ = machine.run(*STEPS[0][1:])
+                    code, _, err = machine.run(*STEPS[0][1:])
                     fresh = Machine(machine.root + "-fresh", layout)
                     fresh.become(5, **facts)
                     fresh.run(*STEPS[0][1:])
@@ -73,7 +73,7 @@ class Machines(Refusals):
                     with self.placed(layout) as machine:
                         machine.become(5, **facts)
                         failure(machine)
-                        code, _, err, _ = machine.run(*STEPS[0][1:3])
+                        code, _, err = machine.run(*STEPS[0][1:3])
                         name = f"another {what}, {failure.__name__}"
                         self.report.check(f"{layout}: {name}: exit {wanted}, one line", code == wanted and err.count("\n") == 1 and "/root/" not in err, err)
                         self.gone(name, machine)
@@ -88,7 +88,7 @@ class Machines(Refusals):
                 subprocess.run(["mount", "--bind", full, full], check=True)
                 subprocess.run(["mount", "-o", "remount,bind,ro", full], check=True)
                 try:
-                    code, _, err, _ = machine.run(*STEPS[0])
+                    code, _, err = machine.run(*STEPS[0])
                 finally:
                     subprocess.run(["umount", full], check=True)
                 self.report.check(f"{layout}: no lock: exit 1, one line", code == 1 and err.count("\n") == 1 and LOCK in err, err)

@@ -22,7 +22,7 @@ class Refusals:
         """A machine on which an earlier run has placed its values."""
         self.count += 1
         machine = fixture.Machine(f"{self.scratch}/refusal-{self.count}", layout)
-        code, _, err, _ = machine.run(*first)
+        code, _, err = machine.run(*first)
         self.report.check(f"{layout}: a first run", code == 0, err)
         yield machine
         machine.forget()
@@ -30,14 +30,13 @@ class Refusals:
     def refused(self, what, machine, args, code, words, prefix=(), command=None):
         """One run that must fail: `words` must be in its one line."""
         before = machine.tree(times=True)
-        got, out, err, peak = machine.run(*args, prefix=prefix, command=command)
+        got, out, err = machine.run(*args, prefix=prefix, command=command)
         what = f"{machine.layout}: {what}"
         self.report.check(f"{what}: exit {code}", got == code, f"exit {got}: {err}{out}")
         self.report.check(f"{what}: one line that says {words}", err.count("\n") == 1 and err.startswith("node-steward: ")
                           and all(word in err for word in words), err)
         after = machine.tree(times=True)
         self.report.check(f"{what}: all as it was", after == before, [path for path in before.keys() | after.keys() if before.get(path) != after.get(path)])
-        return err, peak
 
     @contextlib.contextmanager
     def mounted(self, machine, directory):
@@ -110,7 +109,7 @@ class Refusals:
             os.chmod(machine.at("/out"), 0o500)
             self.refused("as nobody, whose own directory forbids it", machine, STEPS[1], 1, ("Permission denied", TARGET[OUT]), prefix=NOBODY)
             os.chmod(machine.at("/out"), 0o700)
-            code, _, err, _ = machine.run(*STEPS[1], prefix=NOBODY)
+            code, _, err = machine.run(*STEPS[1], prefix=NOBODY)
             self.report.check("stand-alone: as nobody where nothing forbids it", code == 0 and os.stat(machine.at(TARGET[OUT])).st_uid == 65534, err)
         self.report.part("EACCES and EPERM")
 

@@ -1,9 +1,13 @@
 """Counting. A check that fails says what was seen; it refuses to stop at the first."""
 
 
+import time
+
+
 class Report:
     def __init__(self):
         self.passed = self.failed = 0
+        self.before = (0, 0, time.monotonic())
 
     def check(self, name, good, seen=""):
         if good:
@@ -16,6 +20,6 @@ class Report:
 
     def part(self, name):
         """What has been counted since the last part."""
-        before = getattr(self, "_before", (0, 0))
-        self._before = (self.passed, self.failed)
-        print(f"{name}: {self.passed - before[0]} passed, {self.failed - before[1]} failed", flush=True)
+        passed, failed, start = self.before
+        self.before = (self.passed, self.failed, time.monotonic())
+        print(f"{name}: {self.passed - passed} passed, {self.failed - failed} failed, {self.before[2] - start:.0f} s", flush=True)
