@@ -3,7 +3,7 @@ CARGO ?= cargo
 PREFIX ?= /usr
 DESTDIR ?=
 
-.PHONY: all check test test-fast bench figures clean
+.PHONY: all check test test-fast bench soak figures
 all:
 	$(CARGO) build --release --locked
 
@@ -20,6 +20,18 @@ test-fast:
 	tests/run.sh format clippy cargo
 
 bench:
-	benches/bootstrap.sh
+	benches/bootstrap.sh 1000
+
+# Full lengths: ten times the random kills, the matrix and the guest's own cases with the older kubelet too.
+soak:
+	cargo build --release --locked
+	FAULTS_RANDOM_KILLS=600 tests/run.sh faults
+	tests/run.sh matrix
+	tests/e2e/vm/kubelet-verdict.sh --check tests/e2e/vm/cases
+	tests/e2e/vm/kubelet-verdict.sh --old --check tests/e2e/vm/cases
+
+# Writes the README's figures anew.
+figures:
+	benches/figures.sh
 
 include packaging/install.mk
