@@ -10,7 +10,7 @@ import fixture
 from fixture import AL2, LAYOUTS, OUT, RECORD, TARGET
 
 PODS = [str(20 + 7 * number) for number in range(10)]
-CALL = re.compile(r"^(?:\d+\s+)?(\d+\.\d+) (\w+)\((.*)\)\s+= (-?\d+)")
+CALL = re.compile(r"^(?:\d+\s+)?(\d+\.\d+) (\w+)\((.*)\)\s+= (-?\d+).*<(\d+\.\d+)>$")
 
 
 class Together:
@@ -35,7 +35,7 @@ class Together:
         machine = fixture.Machine(f"{self.scratch}/together", layout)
         runs = []
         for one in pods:
-            command = ["strace", "-ttt", "-e", "trace=flock,openat,write,renameat,unlinkat", "-o", f"{self.scratch}/log-{one}",
+            command = ["strace", "-ttt", "-T", "-e", "trace=flock,openat,write,renameat,unlinkat", "-o", f"{self.scratch}/log-{one}",
                        *machine.command("--force", "--max-pods", one)]
             runs.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True))
         errors = [(run.communicate()[1], run.returncode) for run in runs]
@@ -61,7 +61,8 @@ class Together:
                 continue
             time, name, arguments, result = float(match[1]), match[2], match[3], int(match[4])
             if name == "flock" and result == 0:
-                taken, let_go = (taken, time) if "LOCK_UN" in arguments else (time, let_go)
+                # Held from the call's return on; let go of at some moment after the other call's entry.
+                taken, let_go = (taken, time) if "LOCK_UN" in arguments else (time + float(match[5]), let_go)
             elif name == "renameat" or ".node-steward.tmp" in arguments or (name == "write" and int(arguments.split(",")[0]) > 2):
                 writes.append(time)
         inside = taken and let_go and all(taken <= time <= let_go for time in writes)

@@ -227,8 +227,12 @@ fn twice(node: &Node, path: &str, paths: &mut Vec<String>) {
 
 /// The name that is fewest edits away, if it is near enough to be meant.
 pub(super) fn nearest<'n>(name: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
-    let close = names.into_iter().map(|known| (distance(name, known), known)).min_by_key(|(edits, _)| *edits);
-    close.filter(|(edits, known)| *edits <= 1 + known.len() / 5).map(|(_, known)| known)
+    let most = |known: &str| 1 + known.len() / 5;
+    // A difference in length is a number of edits at least; most names are too far off by that alone.
+    let letters = name.chars().count();
+    let near = names.into_iter().filter(|known| known.len().abs_diff(letters) <= most(known));
+    let close = near.map(|known| (distance(name, known), known)).min_by_key(|(edits, _)| *edits);
+    close.filter(|(edits, known)| *edits <= most(known)).map(|(_, known)| known)
 }
 
 /// Insertions, deletions, substitutions, and swaps of neighbours; case does not count.
