@@ -173,6 +173,8 @@ def order(scratch, report):
             expected |= {"bootstrap.json"} if layout != OUT and step is STEPS[0] else set()
             faults = strace.order_faults(calls, expected)
             report.check(f"{layout}: write, fsync, rename, fsync of the directory", not faults, faults)
+            others = [name for name, *_ in calls[1:] if name in ("clone", "clone3", "fork", "vfork", "execve", "socket", "connect")]
+            report.check(f"{layout}: no other program, no socket", calls and not others, others)
         machine.forget()
     report.part("order of write, fsync, rename, fsync of the directory (strace)")
     return names
