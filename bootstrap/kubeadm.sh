@@ -14,7 +14,8 @@ for file in /usr/lib/node-steward/kubelet-version /etc/eks/kubelet-version.txt /
     [ ! -s "$root$file" ] || version=$(cat "$root$file")
 done
 version=${version:-$(kubelet --version)} || stop "cannot find out kubelet's version"
-version=${version##*v}
+version=${version#Kubernetes }
+version=${version#v}.
 case $version in
     1.2[89].*) gate='Environment=KUBELET_CONFIG_DROPIN_DIR_ALPHA=on' ;;
     1.[3-9][0-9].* | 1.[1-9][0-9][0-9].* | [2-9].*) gate='' ;;

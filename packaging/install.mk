@@ -33,7 +33,7 @@ install:
 	@test -x "$(BINARY)" || { echo "make install: $(BINARY) is not there: run cargo build --release first" >&2; exit 1; }
 	install -D -m 0755 "$(BINARY)" "$(DESTDIR)$(PREFIX)/bin/node-steward"
 	install -d -m 0755 "$(DESTDIR)$(UNITDIR)/kubelet.service.d" "$(DESTDIR)$(PREFIX)/lib/node-steward/bootstrap" \
-	    "$(DESTDIR)$(PREFIX)/lib/node-steward/config.d" "$(DESTDIR)$(SYSCONFDIR)/node-steward/config.d" \
+	    "$(DESTDIR)/usr/lib/node-steward/config.d" "$(DESTDIR)$(SYSCONFDIR)/node-steward/config.d" \
 	    "$(DESTDIR)$(PREFIX)/share/doc/node-steward"
 	set -e; for unit in node-steward-bootstrap.service node-steward-container-volume.service \
 	    node-steward-protect.service kubelet.service.d/90-node-steward.conf; do \

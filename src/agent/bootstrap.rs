@@ -119,14 +119,16 @@ pub fn bootstrap(
         // The run that holds it sees to the rest.
         Err(error) if matches!(error.reason, Reason::Held(_)) => return Err(error.into()),
         Err(error) => {
-            remove_all_foreign(host, load().ok().as_ref())?;
+            if !in_force(host) {
+                remove_all_foreign(host, load().ok().as_ref())?;
+            }
             return Err(error.into());
         }
     };
     let settings = load();
     let kept = settings.as_ref().ok().cloned();
     let result = settings.map_err(BootstrapError::from).and_then(|settings| on_system(host, order, &settings));
-    if result.is_err() && lock.is_some() {
+    if result.is_err() && lock.is_some() && !in_force(host) {
         remove_all_foreign(host, kept.as_ref())?;
     }
     result
@@ -140,7 +142,11 @@ fn on_system(host: &Host, order: &Order, settings: &Settings) -> Result<Report, 
     };
     let mut report = place(host, order, settings, &setup, target, true)?;
     if settings.kubelet.protect && report.outcome != Outcome::Pending {
-        report.protected = protect::place(host, &report.forecast, order.dry_run)?;
+        // What cannot be protected is said; kubelet's configuration is in place all the same.
+        match protect::place(host, &report.forecast, order.dry_run) {
+            Ok(protected) => report.protected = protected,
+            Err(error) => report.forecast.warnings.push(error.to_string()),
+        }
     }
     Ok(report)
 }
@@ -160,9 +166,7 @@ fn place(
     let fatal: Vec<_> =
         findings.iter().filter(|finding| finding.severity == Severity::Fatal).map(ToString::to_string).collect();
     let earlier = stamp::read(host).filter(|_| stamped);
-    let settled = earlier.as_ref().is_some_and(|stamp| stamp.settled) && !order.force;
-    let foreign = setup.ours.iter().any(|file| !made_for(file.machine.as_ref(), &forecast.machine.identity()));
-    let only_compare = settled && !foreign;
+    let only_compare = stamped && in_force(host) && !order.force;
     // A run that writes nothing anyway says what it found and leaves kubelet's restart alone.
     if !fatal.is_empty() && !only_compare {
         return Err(PlaceError::Refused(fatal.join("; ")).into());
@@ -191,10 +195,11 @@ fn place(
     let stamp = stamp::Stamp {
         boot_id: stamp::boot_id(host),
         // Without its main file kubelet cannot have started (kubeadm writes it in `join`, after many attempts to start).
-        settled: order.moment == Moment::Late && (setup.main.is_none() || setup.present.main.is_some()),
+        settled: in_force(host)
+            || order.moment == Moment::Late && (setup.main.is_none() || setup.present.main.is_some()),
         path: target.path.clone(),
     };
-    let stamp = (stamped && !settled && earlier.as_ref() != Some(&stamp)).then_some(stamp);
+    let stamp = (stamped && !only_compare && earlier.as_ref() != Some(&stamp)).then_some(stamp);
     write(host, outcome, &target, &removed, stamp.as_ref())?;
     Ok(Report { layout: setup.layout, target, outcome, removed, protected: Vec::new(), forecast, findings })
 }
@@ -235,6 +240,12 @@ fn write(
     commit(stamp)
 }
 
+/// Whether kubelet may be running by what lies there: a late run of this boot has settled it, or kubelet has made its cgroup for
+/// pods. Whatever has changed since, a CPU taken offline included, it is this machine's and this boot's.
+fn in_force(host: &Host) -> bool {
+    stamp::read(host).is_some_and(|stamp| stamp.settled) || setup::kubelet_has_started(host)
+}
+
 /// Our files in places that are not the chosen one.
 fn elsewhere(setup: &Setup, chosen: &Path) -> Vec<PathBuf> {
     setup.ours.iter().map(|file| file.path.clone()).filter(|path| path != chosen).collect()
@@ -251,9 +262,11 @@ fn made_for(named: Option<&Identity>, here: &Identity) -> bool {
 /// Whatever went wrong, an image must not start its kubelet with its builder's numbers. All of them are tried before the first failure is told.
 fn remove_all_foreign(host: &Host, settings: Option<&Settings>) -> Result<(), BootstrapError> {
     let here = identity(host);
-    let drop_in = settings.and_then(|settings| settings.kubelet.drop_in.as_deref());
+    let of_unit = setup::config_dir_of_unit(host);
     let mut result = Ok(());
-    for file in setup::our_files(host, drop_in)? {
+    let mut files = setup::our_files(host, settings.and_then(|settings| settings.kubelet.drop_in.as_deref()))?;
+    files.extend(setup::our_files(host, of_unit.as_deref())?);
+    for file in files {
         if !made_for(file.machine.as_ref(), &here) {
             result = result.and(host.remove(&file.path).map_err(BootstrapError::from));
         }

@@ -1,6 +1,8 @@
 //! Whose values stay: what others have set in kubelet's configuration, and whether ours may replace it.
 //! It refuses to count the platform's own computed main file as somebody's choice.
 
+use std::collections::BTreeSet;
+
 use super::Settings;
 use crate::kubelet::OnExisting;
 use crate::kubelet::config::{Effective, Origin};
@@ -19,22 +21,25 @@ pub(super) struct Choices<'a> {
 impl Choices<'_> {
     /// Who has set this path, where that one's choice is to stay.
     pub(super) fn kept_by(&self, path: &str) -> Option<Origin> {
-        self.effective.get(path)?;
+        let value = self.effective.get(path)?;
         let origin = self.effective.origin(path);
         match &origin {
             Origin::Default => None,
             // A flag wins over every file, so writing beside it would be for nothing.
             Origin::Flag { .. } => Some(origin),
-            Origin::File(file) if file == self.main && self.setup.layout.main_file_is_computed() => None,
+            Origin::File(file) if file == self.main && self.setup.is_computed(path, value) => None,
             Origin::File(_) => (self.on_existing == OnExisting::Keep).then_some(origin),
         }
     }
 
-    /// The amounts that stay in one of the two lists. What kubelet could not read is left to the preflight.
-    pub(super) fn kept(&self, field: &str) -> Resources {
+    /// The amounts that stay in one of the two lists: those of others, and those of resources that we do not `want` to set.
+    /// What kubelet could not read is left to the preflight.
+    pub(super) fn kept(&self, field: &str, want: &BTreeSet<Resource>) -> Resources {
         let amounts = Resource::ALL.into_iter().filter_map(|resource| {
             let path = format!("{field}.{resource}");
-            self.kept_by(&path)?;
+            if want.contains(&resource) {
+                self.kept_by(&path)?;
+            }
             Some((resource, self.effective.get(&path)?.as_str()?.parse().ok()?))
         });
         let mut list = Resources(amounts.collect());
@@ -54,7 +59,7 @@ impl Choices<'_> {
             ("kubeReserved", &plan.profile.kube, &settings.reserve.kube_reserved),
             ("systemReserved", &plan.profile.system, &settings.reserve.system_reserved),
         ] {
-            let names = list.0.keys().chain(extra.keys()).collect::<std::collections::BTreeSet<_>>();
+            let names = list.0.keys().chain(extra.keys()).collect::<BTreeSet<_>>();
             wanted.extend(names.into_iter().map(|resource| format!("{field}.{resource}")));
         }
         wanted.extend(settings.kubelet.eviction_hard.keys().map(|signal| format!("evictionHard.{signal}")));

@@ -14,7 +14,7 @@ use crate::host::Host;
 use crate::kubelet::config::{ConfigFile, Effective, KubeletConfig};
 use crate::kubelet::render::{self, Desired};
 use crate::kubelet::setup::Setup;
-use crate::model::{Bytes, KubeletVersion, Machine, Node, Resource, Resources};
+use crate::model::{Bytes, KubeletVersion, Machine, Node, Quantity, Resource, Resources};
 use crate::reserve::{self, Capacity, Input, Kept, Plan, PodsFrom, Rules};
 use crate::sample;
 
@@ -122,6 +122,13 @@ pub fn forecast(
         ));
     }
 
+    if let Some(version) = version.filter(|version| *version < KubeletVersion::OLDEST) {
+        warnings.push(format!(
+            "kubelet {version} is older than the rules known here; those of {} are used",
+            KubeletVersion::OLDEST
+        ));
+    }
+
     // What kubelet has without us; where there is no main file yet, an empty one, so that its own defaults count.
     let mut before = setup.others.clone();
     if before.main.is_none() {
@@ -139,13 +146,20 @@ pub fn forecast(
     let mut eviction_patch: Vec<(String, String)> = settings.kubelet.eviction_hard.clone().into_iter().collect();
     eviction_patch.retain(|(signal, _)| choices.kept_by(&format!("evictionHard.{signal}")).is_none());
     let capacity = capacity(&machine, memory, cores, &effective, &eviction_patch);
-    let kept = Kept { kube: choices.kept("kubeReserved"), system: choices.kept("systemReserved") };
     let input = Input {
         cores,
         memory,
         installed_memory: machine.installed_memory.value().copied(),
         max_pods: pods.count,
         node_filesystem: machine.node_filesystem.value().map(|size| Bytes(size.total_bytes)),
+    };
+    let formula = profile.reserve(&input, rules).map_err(Unforeseeable::Settings)?;
+    let want = |list: &Resources, extra: &BTreeMap<Resource, reserve::Amount>| {
+        list.0.keys().chain(extra.keys()).copied().collect()
+    };
+    let kept = Kept {
+        kube: choices.kept("kubeReserved", &want(&formula.kube, &rules.kube_reserved)),
+        system: choices.kept("systemReserved", &want(&formula.system, &rules.system_reserved)),
     };
     if input.installed_memory.is_none() && profile.wants_installed_memory() {
         warnings.push(format!(
@@ -161,6 +175,7 @@ pub fn forecast(
             excess.resource, excess.asked, excess.capacity, excess.lowered, rules.ceiling
         ));
     }
+    warnings.extend(large(&plan, &capacity, rules));
     let kubelet_pods = pods::in_kubelet(setup, cores);
     warnings.extend(
         kubelet_pods.as_ref().and_then(|real| pods_differ(&pods, real, &input, &capacity, &kept, rules, &plan)),
@@ -193,8 +208,14 @@ pub fn forecast(
     for (path, value, origin) in &kept {
         warnings.push(format!("{path} stays {value}: it is set by {origin}"));
     }
-    let result = with_changes(&before, &changes, setup);
+    let result = with_changes(&before, &changes, setup, settings.kubelet.drop_in_number);
     let final_effective = result.effective_for(version);
+    for path in not_in_effect(&changes, &final_effective.node, "") {
+        warnings.push(format!(
+            "{path} is written, but {} comes later and wins: remove it there, or raise [kubelet] drop_in_number",
+            final_effective.origin(&path)
+        ));
+    }
     let admitted = kubelet_pods.as_ref().unwrap_or(&pods).count;
     let allocatable = allocatable(&machine, memory, cores, admitted, &final_effective);
     let node_class = (profile.counts_pods_as_nodeadm() && rules.pods_from == PodsFrom::Effective)
@@ -225,6 +246,40 @@ fn known_levels(asked: &[String], version: Option<KubeletVersion>, warnings: &mu
     known
 }
 
+/// A sentence for each resource of which more than the ceiling is taken, though kubelet would start with it.
+fn large(plan: &Plan, capacity: &Capacity, rules: &Rules) -> Vec<String> {
+    let taken = |resource: &Resource| {
+        let eviction = capacity.eviction.get(resource).copied().unwrap_or(Quantity::ZERO);
+        plan.kube.get(*resource).plus(plan.system.get(*resource)).plus(eviction)
+    };
+    let over = |total: &Quantity| total.share(rules.ceiling.hundredths());
+    let large = capacity.total.iter().filter(|(resource, total)| {
+        taken(resource) > over(total) && plan.excesses.iter().all(|excess| excess.resource != **resource)
+    });
+    large
+        .map(|(resource, total)| {
+            format!(
+                "{resource}: reservations and hard eviction take {} of {total}, more than {}; kubelet starts with that",
+                taken(resource),
+                rules.ceiling
+            )
+        })
+        .collect()
+}
+
+/// The paths of `changes` that have another value, or none, in the end.
+fn not_in_effect(changes: &Node, end: &Node, prefix: &str) -> Vec<String> {
+    let left = render::changes(changes, end);
+    let paths = left.entries().iter().flat_map(|(key, value)| {
+        let path = format!("{prefix}{key}");
+        match (value, end.get(key)) {
+            (Node::Map(_), Some(inner @ Node::Map(_))) => not_in_effect(value, inner, &format!("{path}.")),
+            _ => vec![path],
+        }
+    });
+    paths.collect()
+}
+
 /// The sentence for a profile that counts other pods than kubelet admits, with both results.
 fn pods_differ(
     counted: &Pods,
@@ -252,8 +307,8 @@ fn pods_differ(
     ))
 }
 
-/// The configuration with our changes where they would be placed: in the main file, or in a drop-in that sorts last.
-fn with_changes(before: &KubeletConfig, changes: &Node, setup: &Setup) -> KubeletConfig {
+/// The configuration with our changes where they would be placed: in the main file, or in a drop-in of that name.
+fn with_changes(before: &KubeletConfig, changes: &Node, setup: &Setup, number: u8) -> KubeletConfig {
     let mut result = before.clone();
     if changes.entries().is_empty() {
         return result;
@@ -261,13 +316,15 @@ fn with_changes(before: &KubeletConfig, changes: &Node, setup: &Setup) -> Kubele
     match &mut result.main {
         Some(main) if setup.changes_the_main_file() => main.node.merge_patch(changes),
         _ => {
-            // Sorts behind every other name: what is kept has been taken out of the changes already.
             let mut entries = vec![
                 ("apiVersion".to_owned(), Node::from("kubelet.config.k8s.io/v1beta1")),
                 ("kind".to_owned(), Node::from("KubeletConfiguration")),
             ];
             entries.extend(changes.entries().iter().cloned());
-            result.drop_ins.push(ConfigFile { path: "~node-steward.conf".to_owned(), node: Node::Map(entries) });
+            let dir =
+                setup.drop_in_dir.clone().unwrap_or_else(|| PathBuf::from("/etc/kubernetes/kubelet/config.json.d"));
+            let path = dir.join(format!("{number:02}-node-steward.conf")).display().to_string();
+            result.drop_ins.push(ConfigFile { path, node: Node::Map(entries) });
         }
     }
     result

@@ -54,6 +54,9 @@ pub fn judge_file(
     let is_dir = host.facts(path)?.ok_or_else(|| PlaceError::NoBase(path.to_owned()))?.is_dir;
     let named = |name: &str| Some(path.join(name)).filter(|path| is_dir && host.exists(path));
     let main = if is_dir { named("config.json").or_else(|| named("config.yaml")) } else { Some(path.to_owned()) };
+    if main.is_none() && named("conf.d").is_none() && named("flags").is_none() {
+        return Err(PlaceError::NoBase(path.join("config.json")));
+    }
     let read = match setup::stand_alone(host, main.as_deref(), named("conf.d").as_deref()) {
         Ok(setup) => setup,
         Err(PlaceError::Document(finding)) => return Ok(vec![*finding]),

@@ -93,7 +93,7 @@ pub struct WishArgs {
     #[arg(long, value_name = "PROFILE", value_parser = profile_name)]
     pub profile: Option<String>,
     /// Pods that the node may hold
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=2_147_483_647))]
     pub max_pods: Option<u32>,
     /// Cloud instance type, such as m5.xlarge
     #[arg(long, value_name = "TYPE")]

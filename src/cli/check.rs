@@ -247,7 +247,7 @@ impl Seen<'_> {
     fn profile_table(&self) -> String {
         let mut table = Table::new();
         table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-        table.set_header(["", "profile", "for", "cpu", "memory", "storage", "allocatable cpu", "memory"]);
+        table.set_header(["", "profile", "for", "cpu", "memory", "storage", "allocatable cpu", "allocatable memory"]);
         for row in self.rows {
             let mark = if row.chosen { ">" } else { "" };
             match &row.forecast {

@@ -31,6 +31,19 @@ enum Ending {
     Refused = 4,
 }
 
+impl Ending {
+    /// The stable word for it in JSON.
+    fn code(self) -> &'static str {
+        match self {
+            Self::Fine => "ok",
+            Self::Failed => "failed",
+            Self::Usage => "usage",
+            Self::Problems => "problems",
+            Self::Refused => "refused",
+        }
+    }
+}
+
 impl From<Ending> for ExitCode {
     fn from(ending: Ending) -> Self {
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 0 to 4.
@@ -97,6 +110,11 @@ pub fn run() -> ExitCode {
             let line = format!("node-steward: {}", failure.to_string().replace('\n', " "));
             // Nowhere is left to complain about a closed stderr.
             let _ = writeln!(io::stderr(), "{line}");
+            if args.common.output == args::Output::Json {
+                let _ = print_json(
+                    &serde_json::json!({"error": {"code": failure.ending().code(), "message": failure.to_string()}}),
+                );
+            }
             if console {
                 crate::host::console(&line);
             }
@@ -115,7 +133,10 @@ fn dispatch(args: &Args) -> Result<Ending, Failure> {
         }
         Verb::Config { verb: ConfigVerb::Show } => config::show(&args.common),
         Verb::Completions { shell } => {
-            clap_complete::generate(*shell, &mut Args::command(), "node-steward", &mut io::stdout());
+            // Into memory first: the generator panics where its output cannot be written.
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Args::command(), "node-steward", &mut script);
+            io::stdout().write_all(&script)?;
             Ok(Ending::Fine)
         }
         Verb::Man => {
@@ -146,8 +167,7 @@ impl Common {
 
 /// One JSON document on stdout, with a line end.
 fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
-    serde_json::to_writer(&mut out, value)?;
-    writeln!(out)?;
+    let text = serde_json::to_string(value)?;
+    writeln!(io::stdout(), "{text}")?;
     Ok(())
 }

@@ -88,12 +88,6 @@ impl Layout {
             Self::StandAlone => "stand-alone",
         }
     }
-
-    /// Whether the platform's own formula wrote the main file, so that its reservations are no one's choice and ours replace them.
-    /// kubeadm and others pass on what an administrator wrote: that stays.
-    pub fn main_file_is_computed(self) -> bool {
-        matches!(self, Self::EksAl2 | Self::EksAl2023 | Self::StandAlone)
-    }
 }
 
 impl fmt::Display for Layout {

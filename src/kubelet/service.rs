@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::host::{Host, HostResult};
+use crate::host::{Host, HostResult, Reason};
 use crate::kubelet::flags::words;
 
 /// Highest first: a unit or a drop-in of the same name in an earlier directory hides the later ones.
@@ -49,7 +49,7 @@ pub fn read(host: &Host) -> HostResult<Option<Service>> {
     let mut variables = BTreeMap::new();
     let mut environment_files: Vec<String> = Vec::new();
     for file in std::iter::once(unit).chain(drop_ins(host)?) {
-        let Some(bytes) = host.read(&file, MOST_BYTES)? else { continue };
+        let Some(bytes) = readable(host, &file)? else { continue };
         let read = words::unit(&String::from_utf8_lossy(&bytes));
         // kubelet's unit has one command; an empty assignment before it forgets those of earlier files.
         exec_start = read.exec_start.last().cloned().unwrap_or(exec_start);
@@ -59,14 +59,48 @@ pub fn read(host: &Host) -> HostResult<Option<Service>> {
         }
         service.unit_files.push(file);
     }
-    for file in environment_files.iter().map(|name| PathBuf::from(name.trim_start_matches('-'))) {
-        if let Some(bytes) = host.read(&file, MOST_BYTES)? {
+    for name in &environment_files {
+        let file = PathBuf::from(name.trim_start_matches('-'));
+        let read = match readable(host, &file) {
+            // systemd passes over what a leading dash allows to fail.
+            Err(_) if name.starts_with('-') => None,
+            read => read?,
+        };
+        if let Some(bytes) = read {
             variables.extend(words::environment_file(&String::from_utf8_lossy(&bytes)));
             service.environment_files.push(file);
         }
     }
-    service.arguments = words::command(&exec_start, &variables).unwrap_or_default().into_iter().skip(1).collect();
+    service.arguments = kubelets_arguments(words::command(&exec_start, &variables).unwrap_or_default());
     Ok(Some(service))
+}
+
+/// A unit or drop-in linked to /dev/null is masked: it is as if it were not there.
+fn readable(host: &Host, file: &Path) -> HostResult<Option<Vec<u8>>> {
+    match host.read(file, MOST_BYTES) {
+        Err(error) if matches!(error.reason, Reason::NotRegular) => Ok(None),
+        read => read,
+    }
+}
+
+/// What follows `kubelet` on a command line: with systemd's prefixes, behind a wrapper such as numactl, or in the text that a
+/// shell is given. Where no kubelet is found in it, nothing is known of its flags.
+fn kubelets_arguments(line: Vec<String>) -> Vec<String> {
+    let is_kubelet = |word: &str| {
+        Path::new(word.trim_start_matches(['@', '-', ':', '+', '!', '|']))
+            .file_name()
+            .is_some_and(|name| name == "kubelet")
+    };
+    let renamed = line.first().is_some_and(|first| first.starts_with('@'));
+    if let Some(at) = line.iter().position(|word| is_kubelet(word)) {
+        // With `@` the second word is the name that the program is told it has.
+        return line.into_iter().skip(at + 1 + usize::from(renamed && at == 0)).collect();
+    }
+    let shell_text = line.iter().find(|word| word.contains("kubelet") && word.contains(char::is_whitespace));
+    match shell_text.and_then(|text| words::split(text).ok()) {
+        Some(inner) if inner.iter().any(|word| is_kubelet(word)) => kubelets_arguments(inner),
+        _ => Vec::new(),
+    }
 }
 
 /// The unit's drop-ins, sorted by name over all directories.
@@ -148,5 +182,31 @@ mod tests {
             ]
         );
         assert_eq!(service.unit_files.len(), 3);
+    }
+
+    #[test]
+    fn odd_command_lines_and_masked_files() {
+        for (line, arguments) in [
+            ("/usr/bin/kubelet --a=b", vec!["--a=b"]),
+            ("-/usr/bin/kubelet --a=b", vec!["--a=b"]),
+            ("@/usr/bin/kubelet kubelet --a=b", vec!["--a=b"]),
+            ("/usr/bin/numactl --membind=0 /usr/bin/kubelet --a=b", vec!["--a=b"]),
+            ("/bin/sh -c 'exec /usr/bin/kubelet --a=b --c d'", vec!["--a=b", "--c", "d"]),
+            ("/opt/run-everything --x", vec![]),
+        ] {
+            let (_root, host) =
+                host(&[("/etc/systemd/system/kubelet.service", &format!("[Service]\nExecStart={line}\n"))]);
+            assert_eq!(read(&host).unwrap().unwrap().arguments, arguments, "{line}");
+        }
+        let (root, host) = host(&[(
+            "/etc/systemd/system/kubelet.service",
+            "[Service]\nEnvironmentFile=-/etc\nExecStart=/usr/bin/kubelet --a=b\n",
+        )]);
+        std::fs::create_dir_all(root.path().join("etc/systemd/system/kubelet.service.d")).unwrap();
+        std::os::unix::fs::symlink("/dev/null", root.path().join("etc/systemd/system/kubelet.service.d/10-x.conf"))
+            .unwrap();
+        std::fs::create_dir(root.path().join("dev")).unwrap();
+        nix::unistd::mkfifo(&root.path().join("dev/null"), nix::sys::stat::Mode::S_IRUSR).unwrap();
+        assert_eq!(read(&host).unwrap().unwrap().arguments, ["--a=b"]);
     }
 }

@@ -70,6 +70,12 @@ pub struct Setup {
 
 /// Looks at the machine. A main file, drop-in or cache that cannot be read or understood is an error: nothing is judged without it.
 pub fn find(host: &Host, rules: &Rules) -> Result<Setup, PlaceError> {
+    if let Some(dir) = rules.drop_in.as_deref().filter(|dir| !dir.is_absolute()) {
+        return Err(PlaceError::NoLayout(format!(
+            "[kubelet] drop_in = {:?}: expected an absolute path",
+            dir.display().to_string()
+        )));
+    }
     let service = service::read(host)?;
     let flags = match &service {
         Some(service) => Flags::parse(&service.place(), service.arguments.iter().cloned()),
@@ -131,6 +137,8 @@ fn without_ours(
     for mine in ours {
         others.drop_ins.iter_mut().for_each(|file| subtract(&mut file.node, &mine.fields));
     }
+    // A copy of our fragment and nothing else is nobody's choice.
+    others.drop_ins.retain(|file| file.node.entries().iter().any(|(key, _)| key != "apiVersion" && key != "kind"));
     if let (Some(main), Some(record)) =
         (&mut others.main, record.filter(|record| Some(&record.file) == present.main.as_ref().map(|main| &main.path)))
     {
@@ -177,6 +185,29 @@ impl Setup {
         }
     }
 
+    /// Whether the platform's own formula has put this value into the main file, so that it is no one's choice and ours replaces it.
+    /// kubeadm and others pass on what an administrator wrote, as does a `--config` at another place: that stays.
+    pub fn is_computed(&self, path: &str, value: &Node) -> bool {
+        let at_its_place = match self.layout {
+            Layout::EksAl2 | Layout::EksAl2023 => self.main.as_deref() == default_main(self.layout).map(Path::new),
+            Layout::StandAlone => true,
+            Layout::DropIn | Layout::Kubeadm => false,
+        };
+        let field = path.split('.').next().unwrap_or_default();
+        at_its_place
+            && match field {
+                "kubeReserved" | "kubeReservedCgroup" | "systemReservedCgroup" => true,
+                // nodeadm and bootstrap.sh write these three and no others.
+                "evictionHard" => [
+                    ("evictionHard.memory.available", "100Mi"),
+                    ("evictionHard.nodefs.available", "10%"),
+                    ("evictionHard.nodefs.inodesFree", "5%"),
+                ]
+                .contains(&(path, value.as_str().unwrap_or_default())),
+                _ => false,
+            }
+    }
+
     /// Whether nothing of it was found on the machine.
     pub fn is_imagined(&self) -> bool {
         self.layout == Layout::StandAlone && self.main.is_none() && self.drop_in_dir.is_none()
@@ -194,6 +225,23 @@ impl Setup {
 
 fn flag_of(flags: &Flags, name: &str) -> Option<PathBuf> {
     flags.last(name).map(|flag| PathBuf::from(&flag.value))
+}
+
+/// Whether kubelet has made its cgroup for pods in this boot: it has started, and pods may run under its limits.
+pub fn kubelet_has_started(host: &Host) -> bool {
+    const KUBEPODS: [&str; 4] = [
+        "/sys/fs/cgroup/kubepods.slice",
+        "/sys/fs/cgroup/kubepods",
+        "/sys/fs/cgroup/memory/kubepods.slice",
+        "/sys/fs/cgroup/memory/kubepods",
+    ];
+    KUBEPODS.iter().any(|path| host.exists(Path::new(path)))
+}
+
+/// The directory that kubelet's unit names, as far as the unit can be read; for cleaning up after a failure.
+pub fn config_dir_of_unit(host: &Host) -> Option<PathBuf> {
+    let service = service::read(host).ok()??;
+    flag_of(&Flags::parse(&service.place(), service.arguments.iter().cloned()), "config-dir")
 }
 
 fn detect(host: &Host, flags: &Flags, rules: &Rules) -> Option<Layout> {
@@ -297,7 +345,14 @@ fn our_file(host: &Host, path: PathBuf) -> HostResult<Option<Ours>> {
 
 /// What user data set under spec.kubelet.config, as if it were a file of its own.
 fn user_data(cache: &ConfigFile) -> Option<ConfigFile> {
-    let node = cache.node.get("spec")?.get("kubelet")?.get("config")?.clone();
+    let mut node =
+        cache.node.get("spec")?.get("kubelet")?.get("config").filter(|node| !node.entries().is_empty())?.clone();
+    // nodeadm adds the two itself when it writes this as a drop-in.
+    for (key, value) in [("apiVersion", "kubelet.config.k8s.io/v1beta1"), ("kind", "KubeletConfiguration")] {
+        if node.get(key).is_none() {
+            node.set(key, Node::from(value));
+        }
+    }
     Some(ConfigFile { path: format!("{NODEADM_CACHE} (user data)"), node })
 }
 

@@ -58,7 +58,7 @@ pub fn choose(
         Layout::EksAl2 => merge(host, setup, changes, machine),
         Layout::DropIn | Layout::Kubeadm => drop_in(host, setup, rules, changes, machine),
         Layout::EksAl2023 if nodeadm_reads_a_fragment(setup, rules, changes, moment) => {
-            fragment(host, changes, machine)
+            fragment(host, setup, changes, machine, moment)
         }
         Layout::EksAl2023 => drop_in(host, setup, rules, changes, machine),
         Layout::StandAlone if setup.drop_in_dir.is_some() => drop_in(host, setup, rules, changes, machine),
@@ -86,10 +86,23 @@ fn nodeadm_reads_a_fragment(setup: &Setup, rules: &Rules, changes: &Node, moment
     !in_use || (ours && (moment == Moment::Early || read_already()))
 }
 
-fn fragment(host: &Host, changes: &Node, machine: &Identity) -> Result<Target, PlaceError> {
+fn fragment(
+    host: &Host,
+    setup: &Setup,
+    changes: &Node,
+    machine: &Identity,
+    moment: Moment,
+) -> Result<Target, PlaceError> {
     let path = setup::fragment_path().to_owned();
     let text = rendered(changes, || render::fragment(changes, machine))?;
-    Ok(Target { old: text_of(host, &path)?, path, text, record: None, needs: None })
+    let too_late =
+        moment == Moment::Late && !render::changes(changes, &setup.present.effective().node).entries().is_empty();
+    let needs = too_late.then(|| {
+        "nodeadm has read its fragments already: kubelet starts without this now and with it at the next boot; \
+         enable node-steward-bootstrap.service, which runs before nodeadm-run"
+            .to_owned()
+    });
+    Ok(Target { old: text_of(host, &path)?, path, text, record: None, needs })
 }
 
 fn drop_in(

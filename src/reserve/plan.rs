@@ -93,6 +93,11 @@ pub fn plan(input: &Input, capacity: &Capacity, kept: &Kept, rules: &Rules) -> R
     Ok(Plan { profile: reserved, kube, system, excesses })
 }
 
+/// Cut off to a unit that reads well: 1m, 1Mi, 1.
+fn whole(resource: Resource, amount: Quantity) -> Quantity {
+    proportional(resource, amount, Quantity::count(1), Quantity::count(1))
+}
+
 /// `room * part / whole`, cut off to a unit that reads well: 1m, 1Mi, 1.
 fn proportional(resource: Resource, room: Quantity, part: Quantity, whole: Quantity) -> Quantity {
     let ratio = |room: u64, part: u64, whole: u64| {
@@ -122,8 +127,8 @@ fn overridden(
                 .get(resource)
                 .ok_or_else(|| {
                     format!("[reserve.{key}] {resource} = \"{percent}\": this machine's capacity of {resource} is unknown; give a quantity")
-                })?
-                .share(percent.hundredths()),
+                })
+                .map(|total| whole(*resource, total.share(percent.hundredths())))?,
         };
         list.0.insert(*resource, quantity);
     }

@@ -15,7 +15,8 @@ use crate::model::{Quantity, Resource};
 pub struct Rules {
     /// The profile's name.
     pub profile: String,
-    /// Pods, whatever else says so.
+    /// Pods, whatever else says so: 1 to 2147483647.
+    #[serde(deserialize_with = "pods")]
     pub max_pods: Option<u32>,
     /// Which number of pods a profile that counts as nodeadm takes.
     pub pods_from: PodsFrom,
@@ -44,6 +45,14 @@ impl Default for Rules {
             system_reserved: BTreeMap::new(),
             custom: None,
         }
+    }
+}
+
+fn pods<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    let number = i64::deserialize(deserializer)?;
+    match i32::try_from(number).ok().and_then(|number| u32::try_from(number).ok()).filter(|number| *number > 0) {
+        Some(number) => Ok(Some(number)),
+        None => Err(serde::de::Error::custom(format!("{number} is no number of pods; expected 1 to {}", i32::MAX))),
     }
 }
 

@@ -30,7 +30,7 @@ pub(super) fn online(host: &Host) -> Reading<CpuSet> {
         }
     }
     // Nodes without a list of CPUs (seen in some guests) say nothing about them.
-    if in_nodes.is_empty() { online } else { Reading::fresh(in_nodes, format!("{NODES}/node*/cpulist, {ONLINE}")) }
+    if in_nodes.is_empty() { online } else { Reading::fresh(in_nodes, format!("{NODES}/node*/cpulist")) }
 }
 
 /// The NUMA nodes' numbers.
