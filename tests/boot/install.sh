@@ -42,7 +42,7 @@ verify() { # ROOT UNITDIR
         [ ! -d "$dir" ] || { mkdir -p "$root/usr/lib/systemd/system"; cp -n "$dir"/*.target "$root/usr/lib/systemd/system/"; break; }
     done
     mkdir -p "$root/usr/bin"
-    for program in kubelet systemctl; do printf '#!/bin/sh\n' >"$root/usr/bin/$program"; chmod 755 "$root/usr/bin/$program"; done
+    for program in kubelet systemctl sh; do printf '#!/bin/sh\n' >"$root/usr/bin/$program"; chmod 755 "$root/usr/bin/$program"; done
     printf '[Service]\nExecStart=/usr/bin/kubelet\n' >"$units/kubelet.service"
     cp "$root/etc/node-steward/container-volume.env.example" "$root/etc/node-steward/container-volume.env"
     local code=0

@@ -19,7 +19,7 @@ image() {
         cp "$(ls /usr/lib/systemd/system/$file.target /lib/systemd/system/$file.target 2>/dev/null | head -n 1)" "$system/"
     done
     cp -R "$repo/systemd/." "$system/"
-    for program in "$root"/usr/bin/{node-steward,kubelet,containerd,nodeadm,cloud-init,systemctl} "$root/usr/lib/node-steward/bootstrap/container-volume.sh"; do
+    for program in "$root"/usr/bin/{node-steward,kubelet,containerd,nodeadm,cloud-init,systemctl,sh} "$root/usr/lib/node-steward/bootstrap/container-volume.sh"; do
         printf '#!/bin/sh\n' >"$program"; chmod +x "$program"
     done
     ln -s usr/bin "$root/bin" 2>/dev/null || true
