@@ -98,20 +98,20 @@ pub fn bootstrap(
 ) -> Result<Report, BootstrapError> {
     if let Some(out) = &order.out {
         let settings = load()?;
+        let _lock = (!order.dry_run).then(|| host.lock_dir(out, PATIENCE)).transpose()?;
         let setup = setup::stand_alone(host, order.base.as_deref(), None)?;
         let target = |forecast: &Forecast| target::out(host, &setup, out, &forecast.changes);
-        let _lock = (!order.dry_run).then(|| host.lock_dir(out, PATIENCE)).transpose()?;
         return place(host, order, &settings, &setup, target, false);
     }
     if let Some(base) = &order.base {
         let settings = load()?;
         let dir = settings.kubelet.drop_in.as_deref();
+        let _lock = dir.filter(|_| !order.dry_run).map(|dir| host.lock_dir(&dir.join("x"), PATIENCE)).transpose()?;
         let setup = setup::stand_alone(host, Some(base), dir)?;
         let machine = identity(host);
         let target = |forecast: &Forecast| {
             target::choose(host, &setup, &settings.kubelet, &forecast.changes, &machine, order.moment)
         };
-        let _lock = dir.filter(|_| !order.dry_run).map(|dir| host.lock_dir(&dir.join("x"), PATIENCE)).transpose()?;
         return place(host, order, &settings, &setup, target, false);
     }
     let lock = match (!order.dry_run).then(|| host.lock(Path::new(LOCK), PATIENCE)).transpose() {

@@ -245,7 +245,9 @@ pub fn config_dir_of_unit(host: &Host) -> Option<PathBuf> {
 }
 
 fn detect(host: &Host, flags: &Flags, rules: &Rules) -> Option<Layout> {
-    let any = |paths: &[&str]| paths.iter().any(|path| host.exists(Path::new(path)));
+    // What cannot be looked at (a link to itself, no permission) is there: reading it will say what is wrong with it.
+    let any =
+        |paths: &[&str]| paths.iter().any(|path| host.facts(Path::new(path)).map_or(true, |facts| facts.is_some()));
     // bootstrap.sh on AL2023 is a stub that only prints an error, so nodeadm's traces come first.
     if any(&["/usr/bin/nodeadm", NODEADM_DIR, AL2023_MAIN]) {
         Some(Layout::EksAl2023)
