@@ -210,6 +210,14 @@ pub fn forecast(
     }
     let result = with_changes(&before, &changes, setup, settings.kubelet.drop_in_number);
     let final_effective = result.effective_for(version);
+    let lost = lost_besides(&changes, &effective.node, &final_effective.node);
+    if let (Some(version), false) = (version, lost.is_empty()) {
+        // A drop-in for 1.28 sets everything that it does not name back to kubelet's default.
+        return Err(Unforeseeable::Settings(format!(
+            "kubelet {version} would lose {} from its main file to a drop-in of ours; nothing was written: use kubelet 1.29 or later, or another layout",
+            lost.join(", ")
+        )));
+    }
     for path in not_in_effect(&changes, &final_effective.node, "") {
         warnings.push(format!(
             "{path} is written, but {} comes later and wins: remove it there, or raise [kubelet] drop_in_number",
@@ -265,6 +273,12 @@ fn large(plan: &Plan, capacity: &Capacity, rules: &Rules) -> Vec<String> {
             )
         })
         .collect()
+}
+
+/// The top-level keys that our changes do not name and that are different with them.
+fn lost_besides(changes: &Node, before: &Node, after: &Node) -> Vec<String> {
+    let keys = before.entries().iter().map(|(key, _)| key).filter(|key| changes.get(key).is_none());
+    keys.filter(|key| before.get(key) != after.get(key)).cloned().collect()
 }
 
 /// The paths of `changes` that have another value, or none, in the end.
