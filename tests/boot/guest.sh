@@ -23,7 +23,8 @@ need_qemu || skip "lacks QEMU 8 or later"
 boots=" ${*:-1 2 3 4 5} "
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/node-steward-boot.XXXXXX")
-finish_up() { [ -z "${KEEP:-}" ] || { mkdir -p "$KEEP"; rm -f "$work"/*.qcow2 "$work"/*.img; cp -R "$work/." "$KEEP/"; }; rm -rf "$work"; }
+attacher=
+finish_up() { [ -z "$attacher" ] || kill "$attacher" 2>/dev/null || true; [ -z "${KEEP:-}" ] || { mkdir -p "$KEEP"; rm -f "$work"/*.qcow2 "$work"/*.img; cp -R "$work/." "$KEEP/"; }; rm -rf "$work"; }
 trap finish_up EXIT
 trap 'exit 130' INT TERM
 
@@ -41,8 +42,9 @@ mkdir -p "$over/etc/systemd/system/containerd.service.wants"
 ln -s /usr/lib/systemd/system/node-steward-container-volume.service "$over/etc/systemd/system/containerd.service.wants/"
 # Percentages, so that each machine has numbers of its own.
 printf '[reserve.kube_reserved]\nmemory = "10%%"\n[kubelet]\nprotect = true\n' >"$over/etc/node-steward/config.toml"
-printf 'VOLUME=vol-0123456789abcdef0\nWAIT=20\nCOPY=yes\n' >"$over/etc/node-steward/container-volume.env"
+printf 'VOLUME=vol-0123456789abcdef0\nWAIT=240\nCOPY=yes\n' >"$over/etc/node-steward/container-volume.env"
 mkdir -p "$work/none"
+mkfifo "$work/monitor.in" "$work/monitor.out"
 
 # boot NAME OVER... -- run.sh's options: a boot with input in $work/in-NAME; results in $out
 boot() {
@@ -56,7 +58,15 @@ boot() {
     results=$out/results
     if [ "$code" = 0 ]; then ok "boot $name: $(grep all "$out/times")"; else bad "boot $name: ended with $code: $(tail -n 5 "$out/script.log" 2>/dev/null)"; fi
 }
-volume=(--qemu -drive --qemu "file=$work/volume.img,format=raw,if=none,id=volume,cache=unsafe" --qemu -device --qemu nvme,drive=volume,serial=vol0123456789abcdef0)
+# The volume is attached while its unit waits for it: two NVMe disks at power-on would race for the name of the root disk.
+volume=(--qemu -drive --qemu "file=$work/volume.img,format=raw,if=none,id=volume,cache=unsafe" --qemu -device --qemu pcie-root-port,id=late-port,chassis=9
+    --qemu -chardev --qemu "pipe,id=monitor,path=$work/monitor" --qemu -mon --qemu chardev=monitor,mode=readline)
+attach() { # BOOT: waits for the console to say that the unit has been started
+    until grep -qs 'Starting.*Container state on its own volume\|Starting.*node-steward-conta' "$work/out-$1/console.log"; do sleep 1; done
+    sleep 2
+    echo 'device_add nvme,drive=volume,serial=vol0123456789abcdef0,bus=late-port' >"$work/monitor.in"
+    exec cat "$work/monitor.out" >/dev/null
+}
 # What kubelet read in DIR, merged.
 read_by_kubelet() { effective "$1/main" "$1/d"; }
 # per cent of this guest's memory, as kubelet would understand it: compared in bytes
@@ -108,7 +118,9 @@ keep missing
 mv /usr/bin/away /usr/bin/node-steward
 touch /var/lib/containerd/of-boot-1
 EOF
+    attach 1 & attacher=$!
     boot 1 "$work/al2023" -- --disk "$work/disk.qcow2" --uuid $uuid_a --smp 2 --memory 2048 "${volume[@]}"
+    kill $attacher 2>/dev/null || true; attacher=
     echo "-- order"; cat "$results/order"
     order=$(awk '{ print $1 }' "$results/order" | uniq | grep -v '^$' | paste -sd' ')
     equal "order: nodeadm's config phase, early run, nodeadm's run phase, kubelet with the late run in front" \
@@ -140,7 +152,9 @@ fi
 
 if [[ $boots == *" 2 "* ]]; then
     mkdir -p "$work/in-2"; echo 'ls /var/lib/containerd/of-boot-1 >/results/volume-kept || true' >"$work/in-2/action"
+    attach 2 & attacher=$!
     boot 2 "$work/none" -- --disk "$work/disk.qcow2" --uuid $uuid_a --smp 2 --memory 2048 "${volume[@]}"
+    kill $attacher 2>/dev/null || true; attacher=
     if [ "$(cat "$results/boot-id")" != "${first_boot:-}" ]; then ok "another boot id"; else bad "another boot id"; fi
     near "the changed settings are placed: 20 %" "$(share 20)" "$(memory_read "$results/boot/read")"
     equal "still in one place" 40-nodeadm.conf "$(ls "$results/boot/read/d")"
@@ -151,7 +165,10 @@ fi
 
 # The volume stays with the first machine: its unit fails in the others, and containerd starts all the same.
 if [[ $boots == *" 3 "* ]]; then
-    boot 3 "$work/none" -- --disk "$work/moved.qcow2" --uuid $uuid_b --smp 1 --memory 1536
+    # Nothing to wait for there.
+    mkdir -p "$work/impatient/etc/node-steward"
+    printf 'VOLUME=vol-0123456789abcdef0\nWAIT=5\nCOPY=yes\n' >"$work/impatient/etc/node-steward/container-volume.env"
+    boot 3 "$work/impatient" -- --disk "$work/moved.qcow2" --uuid $uuid_b --smp 1 --memory 1536
     near "another machine: 20 % of its own memory" "$(share 20)" "$(memory_read "$results/boot/read")"
     equal "the fragment names that machine" "$(jq -r .uuid "$results/machine.json")" \
         "$(sed -n 's/^# node-steward-machine: //p' "$results/boot/nodeadm.d/50-node-steward.yaml" | jq -r .productUuid)"
@@ -162,7 +179,7 @@ fi
 if [[ $boots == *" 4 "* ]]; then
     mkdir -p "$work/broken/etc/node-steward/config.d"
     echo '[reserve' >"$work/broken/etc/node-steward/config.d/99-broken.toml"
-    boot 4 "$work/broken" -- --disk "$work/broken.qcow2" --uuid $uuid_b --smp 1 --memory 1536
+    boot 4 "$work/impatient" "$work/broken" -- --disk "$work/broken.qcow2" --uuid $uuid_b --smp 1 --memory 1536
     equal "broken settings: kubelet runs, our unit failed" "kubelet active success|node-steward-bootstrap failed exit-code" "$(head -n 2 "$results/boot/units" | paste -sd'|')"
     equal "kubelet has what nodeadm gives that machine" '{"cpu":"60m","ephemeral-storage":"1Gi","memory":"574Mi"}' "$(read_by_kubelet "$results/boot/read" | jq -cS .kubeReserved)"
     equal "no file of ours is left" '' "$(grep -o '/[^ ]*node-steward[^ ]*' "$results/boot/files" || true)"
