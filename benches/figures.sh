@@ -19,9 +19,9 @@ trap 'rm -f "$block"' EXIT
         if [ "$name" = cargo ]; then
             line=$(grep -oE '[0-9]+ passed; [0-9]+ failed' "$log" | awk '{p += $1; f += $3} END {print p " passed, " f " failed"}')
         else
-            line=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$log" | tail -n 1)
+            line=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$log" | tail -n 1 || true)
         fi
-        printf '| %s | %s |\n' "$name" "$line"
+        [ -z "$line" ] || printf '| %s | %s |\n' "$name" "$line"
     done
 } >"$block"
 python3 - "$block" <<'PY'
