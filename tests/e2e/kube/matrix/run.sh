@@ -9,7 +9,7 @@
 # A case is what tests/e2e/kube/verdict takes. More files in it:
 #   where         host (the default): tests/e2e/kube/verdict; guest: tests/e2e/vm/kubelet-verdict.sh;
 #                 host-v1: kubelet started as it is, on a host with cgroup v1, where its validation must end it
-#   ground.json   facts of another machine than this one, for preflight (see examples/preflight-matrix.rs)
+#   ground.json   facts of another machine than this one, for preflight (see preflight-matrix.rs)
 #   only          first line: the one kubelet version that the row is for; the other lines say why
 #   prepare       see the guest's harness
 # out: matrix.tsv (case, version, where, kubelet, stage, preflight, codes, agree, kubelet's last line), rules.tsv (rule, rows)
