@@ -6,12 +6,16 @@
 pub mod agent;
 /// Floor 5: the command line.
 pub mod cli;
+/// Floor 1: from samples to findings, one detector a file.
+pub mod detect;
 /// Floor 1: the one door to the machine.
 pub mod host;
 /// Floor 2: kubelet's configuration, read, judged and written.
 pub mod kubelet;
 /// Floor 0: plain words and numbers.
 pub mod model;
+/// Floor 1: from problems to decisions, each "no" with a name.
+pub mod policy;
 /// Floor 1: from a machine's numbers to reservations.
 pub mod reserve;
 /// Floor 2: from the host to readings.

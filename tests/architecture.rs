@@ -9,9 +9,11 @@ use std::path::{Path, PathBuf};
 use syn::visit::Visit;
 
 /// Rooms and their floors. Rooms on one floor do not know each other.
-const FLOORS: [(&str, u8); 8] = [
+const FLOORS: [(&str, u8); 10] = [
     ("model", 0),
     ("reserve", 1),
+    ("detect", 1),
+    ("policy", 1),
     ("host", 1),
     ("settings", 2),
     ("sample", 2),
@@ -20,7 +22,7 @@ const FLOORS: [(&str, u8); 8] = [
     ("cli", 5),
 ];
 /// Rooms of pure values: no file, clock, environment, process or runtime.
-const PURE: [&str; 2] = ["model", "reserve"];
+const PURE: [&str; 4] = ["model", "reserve", "detect", "policy"];
 const IMPURE: [[&str; 2]; 9] = [
     ["std", "fs"],
     ["std", "net"],

@@ -13,7 +13,7 @@ use crate::kubelet::setup::{self, Setup};
 use crate::kubelet::target::{self, Moment, Target};
 use crate::kubelet::{Layout, PlaceError, record, render, stamp};
 use crate::model::machine::Identity;
-use crate::model::{Finding, Severity};
+use crate::model::{Complaint, Weight};
 use crate::settings::SettingsError;
 
 const LOCK: &str = "/run/node-steward/bootstrap.lock";
@@ -67,7 +67,7 @@ pub struct Report {
     /// The values and how they came about.
     pub forecast: Forecast,
     /// What kubelet would say; fatal only in a run that writes nothing because this boot is settled.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<Complaint>,
 }
 
 /// Why nothing was placed.
@@ -164,7 +164,7 @@ fn place(
     let forecast = forecast::forecast(facts, settings, setup, &order.question)?;
     let findings = judge::judge(host, &forecast, setup, order.moment);
     let fatal: Vec<_> =
-        findings.iter().filter(|finding| finding.severity == Severity::Fatal).map(ToString::to_string).collect();
+        findings.iter().filter(|finding| finding.severity == Weight::Fatal).map(ToString::to_string).collect();
     let earlier = stamp::read(host).filter(|_| stamped);
     let only_compare = stamped && in_force(host) && !order.force;
     // A run that writes nothing anyway says what it found and leaves kubelet's restart alone.

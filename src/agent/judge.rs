@@ -16,12 +16,12 @@ use crate::kubelet::preflight::{
 };
 use crate::kubelet::setup::{self, Setup};
 use crate::kubelet::target::Moment;
-use crate::model::{CpuSet, Finding, Machine, Quantity, Resource, Severity};
+use crate::model::{Complaint, CpuSet, Machine, Quantity, Resource, Weight};
 
 const CGROUPS: &str = "/sys/fs/cgroup";
 
 /// The findings on a forecast.
-pub fn judge(host: &Host, forecast: &Forecast, setup: &Setup, moment: Moment) -> Vec<Finding> {
+pub fn judge(host: &Host, forecast: &Forecast, setup: &Setup, moment: Moment) -> Vec<Complaint> {
     let ground = ground(host, &forecast.machine, &forecast.result, &setup.kubelet_root, moment);
     let mut findings = preflight(&forecast.result, &ground);
     let version = forecast.machine.kubelet_version.value().copied();
@@ -29,7 +29,7 @@ pub fn judge(host: &Host, forecast: &Forecast, setup: &Setup, moment: Moment) ->
         // With an unknown version, what some kubelet refuses is only a warning; but we must not be the one who brings it about.
         let before = refused_by_some(&setup.others, &ground);
         let known =
-            |finding: &Finding| before.iter().any(|known| known.code == finding.code && known.path == finding.path);
+            |finding: &Complaint| before.iter().any(|known| known.code == finding.code && known.path == finding.path);
         let brought = refused_by_some(&forecast.result, &ground).into_iter().filter(|finding| !known(finding));
         let brought: Vec<_> = brought.collect();
         findings
@@ -50,7 +50,7 @@ pub fn judge_file(
     settings: &Settings,
     question: &Question,
     path: &Path,
-) -> Result<Vec<Finding>, PlaceError> {
+) -> Result<Vec<Complaint>, PlaceError> {
     let is_dir = host.facts(path)?.ok_or_else(|| PlaceError::NoBase(path.to_owned()))?.is_dir;
     let named = |name: &str| Some(path.join(name)).filter(|path| is_dir && host.exists(path));
     let main = if is_dir { named("config.json").or_else(|| named("config.yaml")) } else { Some(path.to_owned()) };
@@ -141,7 +141,7 @@ fn memory_state(file: String, state: &Value) -> Option<MemoryManagerState> {
 
 /// A static manager keeps what it was started with in a state file: other reservations must not come under its containers.
 /// What kubelet was started with is what its files have said until now.
-fn changed_under_managers(before: &Effective, after: &Effective, ground: &Ground) -> Vec<Finding> {
+fn changed_under_managers(before: &Effective, after: &Effective, ground: &Ground) -> Vec<Complaint> {
     let sum = |effective: &Effective, resource| {
         let of = |field| effective.resources(field).map(|list| list.get(resource)).unwrap_or(Quantity::ZERO);
         of("kubeReserved").plus(of("systemReserved"))
@@ -173,9 +173,9 @@ fn changed_under_managers(before: &Effective, after: &Effective, ground: &Ground
             _ => old == new,
         };
         if !same {
-            findings.push(Finding {
+            findings.push(Complaint {
                 code: "reserved-under-static-manager",
-                severity: Severity::Fatal,
+                severity: Weight::Fatal,
                 file: file.clone(),
                 path: format!("kubeReserved.{resource}"),
                 found: format!("{new} reserved, while the state was written under {old}"),

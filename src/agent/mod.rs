@@ -8,6 +8,7 @@ pub mod judge;
 pub mod pods;
 pub mod protect;
 pub mod settings;
+pub mod turn;
 pub mod volume;
 
 pub use forecast::{Forecast, Question};

@@ -8,7 +8,7 @@ use super::args::{BootstrapArgs, Common, Output};
 use super::{Ending, Failure, print_json, view};
 use crate::agent::bootstrap::{self, Order, Outcome, Report};
 use crate::kubelet::target::Moment;
-use crate::model::Severity;
+use crate::model::Weight;
 
 /// A run takes milliseconds; one that hangs on a sick disk must not outlast kubelet's own start timeout (90 s).
 const LONGEST_RUN_SECS: u32 = 45;
@@ -111,7 +111,7 @@ fn print(common: &Common, profile: &str, report: &Report, diff: bool) -> Result<
     for warning in &forecast.warnings {
         writeln!(out, "warning: {warning}")?;
     }
-    for finding in report.findings.iter().filter(|finding| common.verbose || finding.severity > Severity::Advice) {
+    for finding in report.findings.iter().filter(|finding| common.verbose || finding.severity > Weight::Advice) {
         writeln!(out, "{finding}")?;
     }
     if diff {

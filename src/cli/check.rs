@@ -14,7 +14,7 @@ use crate::agent::{Settings, judge};
 use crate::host::{Host, Wanted};
 use crate::kubelet::render;
 use crate::kubelet::target::Moment;
-use crate::model::{Bytes, Finding, Machine, Reading, Severity};
+use crate::model::{Bytes, Complaint, Machine, Reading, Weight};
 use crate::reserve;
 use crate::sample::second_opinion::{self, SecondOpinion};
 
@@ -51,8 +51,8 @@ pub(super) fn run(common: &Common, options: &CheckArgs) -> Result<Ending, Failur
         // No kubelet is set up here, so what one of some version might complain of is no problem of this machine's.
         findings
             .iter_mut()
-            .filter(|finding| finding.severity == Severity::Warning)
-            .for_each(|finding| finding.severity = Severity::Advice);
+            .filter(|finding| finding.severity == Weight::Warning)
+            .for_each(|finding| finding.severity = Weight::Advice);
     }
     let volume = crate::agent::volume::missing(&host);
     let file = write_result(common, options, &forecast)?;
@@ -70,7 +70,7 @@ pub(super) fn run(common: &Common, options: &CheckArgs) -> Result<Ending, Failur
         Output::Json => print_json(&seen.as_json(&settings))?,
         Output::Text => seen.print(common, &settings)?,
     }
-    let problems = findings.iter().any(|finding| finding.severity > Severity::Advice) || volume.is_some();
+    let problems = findings.iter().any(|finding| finding.severity > Weight::Advice) || volume.is_some();
     Ok(if problems { Ending::Problems } else { Ending::Fine })
 }
 
@@ -100,7 +100,7 @@ struct Seen<'a> {
     opinion: &'a Reading<SecondOpinion>,
     rows: &'a [Row],
     forecast: &'a Forecast,
-    findings: &'a [Finding],
+    findings: &'a [Complaint],
     volume: Option<&'a str>,
     file: &'a Path,
 }
@@ -185,16 +185,16 @@ impl Seen<'_> {
         writeln!(out, "  {:<16} {}", "allocatable", pairs.join(", "))?;
         writeln!(out, "  {:<16} {}", "written to", self.file.display())?;
         let (colour, words) = match self.findings.iter().map(|finding| finding.severity).max() {
-            Some(Severity::Fatal) => (AnsiColor::Red, verdict(self.findings)),
-            Some(Severity::Warning) => (AnsiColor::Yellow, verdict(self.findings)),
+            Some(Weight::Fatal) => (AnsiColor::Red, verdict(self.findings)),
+            Some(Weight::Warning) => (AnsiColor::Yellow, verdict(self.findings)),
             _ => (AnsiColor::Green, verdict(self.findings)),
         };
         let style = colour.on_default();
         writeln!(out, "  {:<16} {style}{words}{style:#}", "preflight")?;
-        for finding in self.findings.iter().filter(|finding| common.verbose || finding.severity > Severity::Advice) {
+        for finding in self.findings.iter().filter(|finding| common.verbose || finding.severity > Weight::Advice) {
             writeln!(out, "    {finding}")?;
         }
-        let advice = self.findings.iter().filter(|finding| finding.severity == Severity::Advice).count();
+        let advice = self.findings.iter().filter(|finding| finding.severity == Weight::Advice).count();
         if advice > 0 && !common.verbose {
             writeln!(out, "    {dim}{advice} pieces of advice, shown with -v{dim:#}")?;
         }
@@ -289,10 +289,10 @@ fn needs(why: &Unforeseeable) -> &'static str {
     }
 }
 
-fn verdict(findings: &[Finding]) -> &'static str {
+fn verdict(findings: &[Complaint]) -> &'static str {
     match findings.iter().map(|finding| finding.severity).max() {
-        Some(Severity::Fatal) => "kubelet would refuse this configuration",
-        Some(Severity::Warning) => "kubelet would start, with the warnings below",
+        Some(Weight::Fatal) => "kubelet would refuse this configuration",
+        Some(Weight::Warning) => "kubelet would start, with the warnings below",
         _ => "kubelet would accept this configuration",
     }
 }

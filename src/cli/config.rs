@@ -8,7 +8,7 @@ use serde_json::json;
 use super::args::{Common, Output};
 use super::{Ending, Failure, print_json};
 use crate::agent::{Question, judge};
-use crate::model::{KubeletVersion, Severity};
+use crate::model::{KubeletVersion, Weight};
 
 pub(super) fn check(
     common: &Common,
@@ -45,14 +45,14 @@ pub(super) fn check(
         }
         writeln!(out, "{}: {}", file.display(), verdict(worst))?;
     }
-    Ok(if worst == Some(Severity::Fatal) { Ending::Refused } else { Ending::Fine })
+    Ok(if worst == Some(Weight::Fatal) { Ending::Refused } else { Ending::Fine })
 }
 
-fn verdict(worst: Option<Severity>) -> &'static str {
+fn verdict(worst: Option<Weight>) -> &'static str {
     match worst {
-        Some(Severity::Fatal) => "kubelet would refuse it",
-        Some(Severity::Warning) => "kubelet would start, but not do all that the file says",
-        Some(Severity::Advice) => "kubelet would accept it; see the advice",
+        Some(Weight::Fatal) => "kubelet would refuse it",
+        Some(Weight::Warning) => "kubelet would start, but not do all that the file says",
+        Some(Weight::Advice) => "kubelet would accept it; see the advice",
         None => "kubelet would accept it",
     }
 }

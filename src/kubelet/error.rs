@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::host::HostError;
-use crate::model::Finding;
+use crate::model::Complaint;
 
 /// See the head of this file.
 #[derive(Debug, thiserror::Error)]
@@ -13,7 +13,7 @@ pub enum PlaceError {
     Host(#[from] HostError),
     /// A document could not be understood.
     #[error("{0}")]
-    Document(Box<Finding>),
+    Document(Box<Complaint>),
     /// The base that was named is not there.
     #[error("there is no base file {}", .0.display())]
     NoBase(PathBuf),

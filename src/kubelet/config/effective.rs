@@ -7,7 +7,7 @@ use std::fmt;
 use super::merge;
 use super::{KubeletConfig, Threshold};
 use crate::kubelet::tables;
-use crate::model::{Finding, KubeletVersion, Node, Quantity, Resource, Resources, Severity};
+use crate::model::{Complaint, KubeletVersion, Node, Quantity, Resource, Resources, Weight};
 
 /// What hard eviction is where the main file says nothing; the last one only since 1.30.
 pub(super) const DEFAULT_EVICTION_HARD: [(&str, &str); 5] = [
@@ -116,13 +116,13 @@ impl Effective {
     /// # Errors
     /// The first entry that kubelet would refuse.
     #[expect(clippy::result_large_err, reason = "one per field, and callers want the finding itself")]
-    pub fn resources(&self, field: &str) -> Result<Resources, Finding> {
+    pub fn resources(&self, field: &str) -> Result<Resources, Complaint> {
         let mut list = Resources::default();
         for (key, value) in self.texts(field) {
             let path = format!("{field}.{key}");
-            let complaint = |code, found: String, expected: &str| Finding {
+            let complaint = |code, found: String, expected: &str| Complaint {
                 code,
-                severity: Severity::Fatal,
+                severity: Weight::Fatal,
                 file: self.origin(&path).to_string(),
                 path: path.clone(),
                 found,

@@ -8,7 +8,7 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
-use crate::model::{Finding, Node, Severity};
+use crate::model::{Complaint, Node, Weight};
 
 /// The name of the rule that these findings belong to.
 pub const NOT_A_DOCUMENT: &str = "not-a-document";
@@ -18,10 +18,10 @@ pub const NOT_A_DOCUMENT: &str = "not-a-document";
 /// # Errors
 /// A finding that says where reading stopped and why.
 #[expect(clippy::result_large_err, reason = "one per file, and callers want the finding itself")]
-pub fn parse(file: &str, bytes: &[u8]) -> Result<Node, Finding> {
-    let complaint = |found: String| Finding {
+pub fn parse(file: &str, bytes: &[u8]) -> Result<Node, Complaint> {
+    let complaint = |found: String| Complaint {
         code: NOT_A_DOCUMENT,
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         file: file.to_owned(),
         path: String::new(),
         found,

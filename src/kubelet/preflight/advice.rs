@@ -5,66 +5,66 @@ use super::Rule;
 use super::case::{Case, Report};
 use super::enforcement::enforced;
 use crate::kubelet::config::Origin;
-use crate::model::{KubeletVersion, Node, Quantity, Resource, Severity};
+use crate::model::{KubeletVersion, Node, Quantity, Resource, Weight};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
         code: "eviction-defaults-dropped",
-        severity: Severity::Advice,
+        severity: Weight::Advice,
         meaning: "evictionHard in the main file names some signals, so kubelet's defaults for the others are off",
         look: eviction_defaults_dropped,
     },
     Rule {
         code: "merge-eviction-too-late",
-        severity: Severity::Warning,
+        severity: Weight::Warning,
         meaning: "mergeDefaultEvictionSettings works in the main file only",
         look: merge_too_late,
     },
     Rule {
         code: "unsafe-sysctls",
-        severity: Severity::Advice,
+        severity: Weight::Advice,
         meaning: "allowedUnsafeSysctls lets any pod change kernel settings that other pods may feel",
         look: unsafe_sysctls,
     },
     Rule {
         code: "anonymous-auth",
-        severity: Severity::Advice,
+        severity: Weight::Advice,
         meaning: "anonymous requests reach kubelet's API",
         look: anonymous_auth,
     },
     Rule {
         code: "always-allow",
-        severity: Severity::Advice,
+        severity: Weight::Advice,
         meaning: "kubelet's API allows everything to everyone who is let in",
         look: always_allow,
     },
     Rule {
         code: "read-only-port",
-        severity: Severity::Advice,
+        severity: Weight::Advice,
         meaning: "the read-only port serves pod specs to everyone without authentication",
         look: read_only_port,
     },
     Rule {
         code: "no-pod-pids-limit",
-        severity: Severity::Advice,
+        severity: Weight::Advice,
         meaning: "one pod can use up all process ids of the node",
         look: no_pod_pids_limit,
     },
     Rule {
         code: "log-size-unlimited",
-        severity: Severity::Advice,
+        severity: Weight::Advice,
         meaning: "container logs are never rotated and can fill the disk",
         look: log_size_unlimited,
     },
     Rule {
         code: "enforced-cpu-weight",
-        severity: Severity::Advice,
+        severity: Weight::Advice,
         meaning: "enforcing a small CPU reservation gives its cgroup a weight far below that of others",
         look: enforced_cpu_weight,
     },
     Rule {
         code: "unchecked",
-        severity: Severity::Advice,
+        severity: Weight::Advice,
         meaning: "a fact about the machine is not known, so some rules could not look",
         look: unchecked,
     },

@@ -4,24 +4,24 @@ use super::Rule;
 use super::case::{Case, Report};
 use super::cpus::reserved;
 use crate::kubelet::config::Threshold;
-use crate::model::{Bytes, Millicores, Quantity, Resource, Severity};
+use crate::model::{Bytes, Millicores, Quantity, Resource, Weight};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
         code: "over-capacity",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "kube + system reservation + hard eviction is more than the machine has",
         look: over_capacity,
     },
     Rule {
         code: "nothing-left",
-        severity: Severity::Warning,
+        severity: Weight::Warning,
         meaning: "kube + system reservation + hard eviction takes all of a resource, so no pod fits",
         look: nothing_left,
     },
     Rule {
         code: "pids-over-capacity",
-        severity: Severity::Warning,
+        severity: Weight::Warning,
         meaning: "more process ids are reserved than the kernel gives; pods get none",
         look: pids_over_capacity,
     },

@@ -4,7 +4,7 @@
 use super::{Ground, Rule};
 use crate::kubelet::config::{ConfigFile, Effective, KubeletConfig, Origin, parse_duration};
 use crate::kubelet::tables::{self, Gate};
-use crate::model::{Finding, KubeletVersion, Node};
+use crate::model::{Complaint, KubeletVersion, Node};
 
 /// One configuration on one machine with one version.
 pub(super) struct Case<'a> {
@@ -117,11 +117,11 @@ impl<'a> Case<'a> {
 pub(super) struct Report<'r> {
     rule: &'r Rule,
     case: &'r Case<'r>,
-    findings: &'r mut Vec<Finding>,
+    findings: &'r mut Vec<Complaint>,
 }
 
 impl<'r> Report<'r> {
-    pub fn new(rule: &'r Rule, case: &'r Case<'r>, findings: &'r mut Vec<Finding>) -> Self {
+    pub fn new(rule: &'r Rule, case: &'r Case<'r>, findings: &'r mut Vec<Complaint>) -> Self {
         Self { rule, case, findings }
     }
 
@@ -145,7 +145,7 @@ impl<'r> Report<'r> {
         expected: impl ToString,
         action: impl ToString,
     ) {
-        self.findings.push(Finding {
+        self.findings.push(Complaint {
             code: self.rule.code,
             severity: self.rule.severity,
             file: file.to_owned(),

@@ -7,36 +7,36 @@ use super::Rule;
 use super::case::{Case, Report};
 use super::enforcement::enforced;
 use crate::kubelet::config::{Effective, KubeletConfig};
-use crate::model::{Node, Severity};
+use crate::model::{Node, Weight};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
         code: "enforced-cgroup-missing",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "a reservation is enforced on a cgroup that does not exist; kubelet does not make it",
         look: missing,
     },
     Rule {
         code: "enforced-cgroup-controllers",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "a reservation is enforced on a cgroup that lacks controllers which the root has",
         look: controllers,
     },
     Rule {
         code: "enforced-nothing",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "a reservation is enforced that is empty",
         look: nothing,
     },
     Rule {
         code: "cgroup-root-missing",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "cgroupRoot names a cgroup that does not exist or lacks controllers",
         look: root_missing,
     },
     Rule {
         code: "cgroup-name",
-        severity: Severity::Warning,
+        severity: Weight::Warning,
         meaning: "with the systemd cgroup driver a cgroup's name means another cgroup than it seems",
         look: name_means_another,
     },

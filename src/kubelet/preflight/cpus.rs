@@ -4,42 +4,42 @@ use std::collections::BTreeMap;
 
 use super::Rule;
 use super::case::{Case, Report};
-use crate::model::{CpuSet, Quantity, Resource, Severity};
+use crate::model::{CpuSet, Quantity, Resource, Weight};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
         code: "reserved-cpus-format",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "reservedSystemCPUs is no list of CPU numbers",
         look: reserved_cpus_format,
     },
     Rule {
         code: "reserved-cpus-and-cgroup",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "reservedSystemCPUs cannot stand beside kubeReservedCgroup or systemReservedCgroup, enforced or not",
         look: reserved_cpus_and_cgroup,
     },
     Rule {
         code: "reserved-cpus-offline",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "reservedSystemCPUs names CPUs that are not online",
         look: reserved_cpus_offline,
     },
     Rule {
         code: "static-cpu-needs-reserve",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "the static CPU manager needs a CPU reservation above zero",
         look: static_cpu_needs_reserve,
     },
     Rule {
         code: "cpu-manager-option",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "an option of the CPU manager is unknown, not enabled, unreadable, or clashes with another",
         look: cpu_manager_option,
     },
     Rule {
         code: "topology-manager-option",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "an option of the topology manager is unknown, not enabled, or unreadable",
         look: topology_manager_option,
     },

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::Rule;
 use super::case::{Case, Report, shown};
 use crate::kubelet::tables::{self, Field};
-use crate::model::{Node, Severity};
+use crate::model::{Node, Weight};
 
 const KIND: &str = "KubeletConfiguration";
 const API_VERSION: &str = "kubelet.config.k8s.io/v1beta1";
@@ -13,43 +13,43 @@ const API_VERSION: &str = "kubelet.config.k8s.io/v1beta1";
 pub(super) const RULES: &[Rule] = &[
     Rule {
         code: "wrong-kind",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "kind or apiVersion is missing or names something else",
         look: wrong_kind,
     },
     Rule {
         code: "unknown-field",
-        severity: Severity::Warning,
+        severity: Weight::Warning,
         meaning: "kubelet knows no such field and ignores it without a word",
         look: unknown_field,
     },
     Rule {
         code: "field-case",
-        severity: Severity::Warning,
+        severity: Weight::Warning,
         meaning: "a field's name differs in case: ignored in the main file, taken in a drop-in",
         look: field_case,
     },
     Rule {
         code: "field-version",
-        severity: Severity::Warning,
+        severity: Weight::Warning,
         meaning: "this version of kubelet does not know the field and ignores it",
         look: field_version,
     },
     Rule {
         code: "drop-in-version",
-        severity: Severity::Warning,
+        severity: Weight::Warning,
         meaning: "this version of kubelet merges drop-ins otherwise than later ones",
         look: drop_in_version,
     },
     Rule {
         code: "duplicate-key",
-        severity: Severity::Warning,
+        severity: Weight::Warning,
         meaning: "a key stands twice in the main file; only the last one counts",
         look: duplicate_key,
     },
     Rule {
         code: "duplicate-key-in-drop-in",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "a key stands twice in a drop-in, which kubelet does not take",
         look: duplicate_key_in_drop_in,
     },

@@ -2,42 +2,42 @@
 
 use super::Rule;
 use super::case::{Case, Report};
-use crate::model::{Node, Severity};
+use crate::model::{Node, Weight};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
         code: "enforce-value",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "enforceNodeAllocatable names something that this kubelet does not enforce",
         look: enforce_value,
     },
     Rule {
         code: "enforce-twice",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "enforceNodeAllocatable names a thing twice, or both it and its compressible form",
         look: enforce_twice,
     },
     Rule {
         code: "enforce-none-and-more",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "enforceNodeAllocatable holds none and something else",
         look: enforce_none_and_more,
     },
     Rule {
         code: "enforce-without-cgroup",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "a reservation is to be enforced on a cgroup that is not named",
         look: enforce_without_cgroup,
     },
     Rule {
         code: "enforce-without-qos",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "enforceNodeAllocatable needs cgroupsPerQOS",
         look: enforce_without_qos,
     },
     Rule {
         code: "system-cgroups-without-root",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "systemCgroups needs cgroupRoot and cannot be the root itself",
         look: system_cgroups,
     },

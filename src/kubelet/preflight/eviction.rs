@@ -4,36 +4,36 @@ use super::Rule;
 use super::case::{Case, Report};
 use super::document::nearest;
 use crate::kubelet::config::{Threshold, parse_duration};
-use crate::model::{Quantity, Severity};
+use crate::model::{Quantity, Weight};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
         code: "eviction-signal",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "an eviction setting names a signal that kubelet does not have",
         look: eviction_signal,
     },
     Rule {
         code: "eviction-threshold",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "an eviction threshold is no positive quantity and no percentage from 0% to 100%",
         look: eviction_threshold,
     },
     Rule {
         code: "eviction-soft-without-grace",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "a soft eviction threshold has no grace period",
         look: soft_without_grace,
     },
     Rule {
         code: "eviction-grace-period",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "a soft eviction's grace period is no duration, or negative",
         look: grace_period,
     },
     Rule {
         code: "eviction-reclaim",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "evictionMinimumReclaim is neither a quantity nor a percentage above zero",
         look: reclaim,
     },

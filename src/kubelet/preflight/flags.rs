@@ -4,24 +4,24 @@ use super::Rule;
 use super::case::{Case, Report, shown};
 use super::document::nearest;
 use crate::kubelet::tables;
-use crate::model::{Node, Severity};
+use crate::model::{Node, Weight};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
         code: "flag-value",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "a word on the command line is no flag, or a flag's value cannot be read",
         look: flag_value,
     },
     Rule {
         code: "flag-unknown",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "this version of kubelet has no such flag and does not start",
         look: flag_unknown,
     },
     Rule {
         code: "flag-overrides",
-        severity: Severity::Warning,
+        severity: Weight::Warning,
         meaning: "a flag replaces what a file says; a map is replaced whole",
         look: flag_overrides,
     },

@@ -4,30 +4,30 @@ use super::Rule;
 use super::case::{Case, Report};
 use super::document::nearest;
 use crate::kubelet::tables::{self, Gate};
-use crate::model::{Node, Severity};
+use crate::model::{Node, Weight};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
         code: "gate-unknown",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "this version of kubelet knows no such feature gate and does not start",
         look: gate_unknown,
     },
     Rule {
         code: "gate-locked",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "a feature gate is locked to its default and is set to the opposite",
         look: gate_locked,
     },
     Rule {
         code: "gate-needs",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "a feature gate is on whose prerequisite is off",
         look: gate_needs,
     },
     Rule {
         code: "gate-settled",
-        severity: Severity::Advice,
+        severity: Weight::Advice,
         meaning: "a feature gate of a finished feature is set; a later kubelet will not know it",
         look: gate_settled,
     },

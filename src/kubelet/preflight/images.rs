@@ -3,30 +3,30 @@
 use super::Rule;
 use super::case::{Case, Report};
 use crate::kubelet::config::SECOND;
-use crate::model::{Node, Severity};
+use crate::model::{Node, Weight};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
         code: "image-gc-thresholds",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "imageGCLowThresholdPercent is not below imageGCHighThresholdPercent",
         look: gc_thresholds,
     },
     Rule {
         code: "image-gc-age",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "imageMaximumGCAge is not above imageMinimumGCAge, or its gate is off",
         look: gc_age,
     },
     Rule {
         code: "image-pulls",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "serializeImagePulls forbids more than one pull at a time",
         look: pulls,
     },
     Rule {
         code: "image-credentials",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "a setting on verification of image credentials is unknown, or its gate is off",
         look: credentials,
     },

@@ -3,36 +3,36 @@
 use super::Rule;
 use super::case::{Case, Report, shown};
 use crate::kubelet::config::Origin;
-use crate::model::{Node, Quantity, Severity};
+use crate::model::{Node, Quantity, Weight};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
         code: "container-log-size",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "containerLogMaxSize is no quantity of whole bytes",
         look: container_log_size,
     },
     Rule {
         code: "pod-logs-dir",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "podLogsDir is not an absolute, plain path",
         look: pod_logs_dir,
     },
     Rule {
         code: "system-log-query",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "enableSystemLogQuery without what it needs",
         look: system_log_query,
     },
     Rule {
         code: "logging",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "options of kubelet's own log that do not go together, or without their gate",
         look: logging,
     },
     Rule {
         code: "tracing-endpoint",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "tracing.endpoint has a scheme that kubelet does not speak",
         look: tracing_endpoint,
     },

@@ -2,36 +2,31 @@
 
 use super::Rule;
 use super::case::{Case, Report, shown};
-use crate::model::{Node, Severity};
+use crate::model::{Node, Weight};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
         code: "swap-behavior",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "memorySwap.swapBehavior is not one that this kubelet knows, or its gate is off",
         look: swap_behavior,
     },
     Rule {
         code: "swap-needs-cgroup-v2",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "LimitedSwap works with cgroup v2 only",
         look: swap_needs_cgroup_v2,
     },
-    Rule {
-        code: "swap-on",
-        severity: Severity::Fatal,
-        meaning: "swap is on and failSwapOn is not false",
-        look: swap_on,
-    },
+    Rule { code: "swap-on", severity: Weight::Fatal, meaning: "swap is on and failSwapOn is not false", look: swap_on },
     Rule {
         code: "memory-qos",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "a setting of memory QoS without the gate MemoryQoS",
         look: memory_qos,
     },
     Rule {
         code: "cgroup-v1",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "the machine has cgroup v1, which this kubelet or this setting refuses",
         look: cgroup_v1,
     },

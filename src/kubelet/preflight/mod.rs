@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::config::{KubeletConfig, NOT_A_DOCUMENT};
-use crate::model::{CpuSet, Finding, KubeletVersion, Severity};
+use crate::model::{Complaint, CpuSet, KubeletVersion, Weight};
 
 mod advice;
 mod capacity;
@@ -99,7 +99,7 @@ pub struct Rule {
     /// Stable name.
     pub code: &'static str,
     /// How much it matters.
-    pub severity: Severity,
+    pub severity: Weight,
     /// What it means, in one line.
     pub meaning: &'static str,
     look: fn(&Case<'_>, &mut Report<'_>),
@@ -134,7 +134,7 @@ const RULES: &[&[Rule]] = &[
 /// What the reader of files says by itself, so that the catalogue is whole.
 const READER: &[Rule] = &[Rule {
     code: NOT_A_DOCUMENT,
-    severity: Severity::Fatal,
+    severity: Weight::Fatal,
     meaning: "the file is empty, cut off, or neither JSON nor YAML",
     look: |_, _| {},
 }];
@@ -145,12 +145,12 @@ pub fn catalogue() -> impl Iterator<Item = &'static Rule> {
 }
 
 /// All findings on a configuration, the worst first.
-pub fn preflight(config: &KubeletConfig, ground: &Ground) -> Vec<Finding> {
+pub fn preflight(config: &KubeletConfig, ground: &Ground) -> Vec<Complaint> {
     preflight_without(config, ground, &[])
 }
 
 /// As [`preflight`], without the rules of these codes: tests show with it that each rule is needed.
-pub fn preflight_without(config: &KubeletConfig, ground: &Ground, off: &[&str]) -> Vec<Finding> {
+pub fn preflight_without(config: &KubeletConfig, ground: &Ground, off: &[&str]) -> Vec<Complaint> {
     let mut findings = match ground.version {
         Some(version) => of_version(config, ground, version.clamped(), off),
         None => of_every_version(config, ground, off),
@@ -160,12 +160,12 @@ pub fn preflight_without(config: &KubeletConfig, ground: &Ground, off: &[&str]) 
 }
 
 /// What at least one known version would refuse, whatever `ground` says of the version.
-pub fn refused_by_some(config: &KubeletConfig, ground: &Ground) -> Vec<Finding> {
-    let mut refused: Vec<Finding> = Vec::new();
+pub fn refused_by_some(config: &KubeletConfig, ground: &Ground) -> Vec<Complaint> {
+    let mut refused: Vec<Complaint> = Vec::new();
     for minor in (KubeletVersion::OLDEST.minor..=KubeletVersion::NEWEST.minor).rev() {
         for mut finding in of_version(config, ground, KubeletVersion { major: 1, minor }, &[]) {
             let known = refused.iter().any(|known| known.code == finding.code && known.path == finding.path);
-            if finding.severity == Severity::Fatal && !known {
+            if finding.severity == Weight::Fatal && !known {
                 finding.expected = format!("{} (kubelet 1.{minor})", finding.expected);
                 refused.push(finding);
             }
@@ -174,7 +174,7 @@ pub fn refused_by_some(config: &KubeletConfig, ground: &Ground) -> Vec<Finding> 
     refused
 }
 
-fn of_version(config: &KubeletConfig, ground: &Ground, version: KubeletVersion, off: &[&str]) -> Vec<Finding> {
+fn of_version(config: &KubeletConfig, ground: &Ground, version: KubeletVersion, off: &[&str]) -> Vec<Complaint> {
     let case = Case::new(config, ground, version);
     let mut findings = Vec::new();
     for rule in catalogue().filter(|rule| !off.contains(&rule.code)) {
@@ -184,8 +184,8 @@ fn of_version(config: &KubeletConfig, ground: &Ground, version: KubeletVersion, 
 }
 
 /// With an unknown version, fatal is only what every known version refuses; what some refuse is a warning that says so.
-fn of_every_version(config: &KubeletConfig, ground: &Ground, off: &[&str]) -> Vec<Finding> {
-    let mut all: Vec<(Finding, Vec<u16>)> = Vec::new();
+fn of_every_version(config: &KubeletConfig, ground: &Ground, off: &[&str]) -> Vec<Complaint> {
+    let mut all: Vec<(Complaint, Vec<u16>)> = Vec::new();
     let minors = KubeletVersion::OLDEST.minor..=KubeletVersion::NEWEST.minor;
     for minor in minors.clone().rev() {
         let version = KubeletVersion { major: 1, minor };
@@ -202,7 +202,7 @@ fn of_every_version(config: &KubeletConfig, ground: &Ground, off: &[&str]) -> Ve
             if by.len() < minors.len() {
                 let (newest, oldest) =
                     (by.first().copied().unwrap_or_default(), by.last().copied().unwrap_or_default());
-                finding.severity = finding.severity.min(Severity::Warning);
+                finding.severity = finding.severity.min(Weight::Warning);
                 finding.expected = format!("{} (kubelet 1.{oldest} to 1.{newest})", finding.expected);
             }
             finding

@@ -2,43 +2,43 @@
 
 use super::Rule;
 use super::case::{Case, Report, shown};
-use crate::model::{Node, Severity};
+use crate::model::{Node, Weight};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
         code: "taint",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "a taint to register with has a bad key, value or effect, or a time",
         look: taint,
     },
     Rule {
         code: "sysctl-pattern",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "allowedUnsafeSysctls holds no sysctl name or pattern, or one that the kernel keeps for the whole host",
         look: sysctl_pattern,
     },
-    Rule { code: "run-once", severity: Severity::Fatal, meaning: "runOnce is gone since 1.32", look: run_once },
+    Rule { code: "run-once", severity: Weight::Fatal, meaning: "runOnce is gone since 1.32", look: run_once },
     Rule {
         code: "hidden-metrics",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "showHiddenMetricsForVersion may only be the version before kubelet's own",
         look: hidden_metrics,
     },
     Rule {
         code: "cfs-quota-period",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "cpuCFSQuotaPeriod is changed without the gate CustomCPUCFSQuotaPeriod",
         look: cfs_quota_period,
     },
     Rule {
         code: "default-pod-sysctls",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "defaultPodSysctls holds a bad name, or its gate is off",
         look: default_pod_sysctls,
     },
     Rule {
         code: "runtime-endpoint",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "kubelet has no container runtime to talk to",
         look: runtime_endpoint,
     },

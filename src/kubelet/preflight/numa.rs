@@ -7,24 +7,24 @@ use super::Rule;
 use super::capacity::kept;
 use super::case::{Case, Report};
 use crate::kubelet::config::Threshold;
-use crate::model::{Node, Quantity, Resource, Severity};
+use crate::model::{Node, Quantity, Resource, Weight};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
         code: "reserved-memory-entry",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "an entry of reservedMemory names something else than memory, or zero, or a thing twice",
         look: entries_are_sound,
     },
     Rule {
         code: "reserved-memory-node",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "reservedMemory names a NUMA node that this machine does not have",
         look: nodes_exist,
     },
     Rule {
         code: "reserved-memory-sum",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "with the Static memory manager reservedMemory must add up to exactly what is reserved",
         look: sums_agree,
     },

@@ -3,18 +3,18 @@
 use super::Rule;
 use super::case::{Case, Report, shown};
 use crate::kubelet::config::{SECOND, parse_duration};
-use crate::model::{Node, Severity};
+use crate::model::{Node, Weight};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
         code: "out-of-range",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "a number is outside of what kubelet takes",
         look: out_of_range,
     },
     Rule {
         code: "duration-range",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "a duration is outside of what kubelet takes",
         look: duration_range,
     },

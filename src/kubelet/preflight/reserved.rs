@@ -3,24 +3,24 @@
 use super::Rule;
 use super::case::{Case, Report};
 use super::document::nearest;
-use crate::model::{Quantity, Resource, Severity};
+use crate::model::{Quantity, Resource, Weight};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
         code: "reserved-resource",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "something is reserved that cannot be reserved",
         look: reserved_resource,
     },
     Rule {
         code: "reserved-quantity",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "a reservation is no quantity, or negative",
         look: reserved_quantity,
     },
     Rule {
         code: "qos-reserved",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "qosReserved takes memory and a percentage only",
         look: qos_reserved,
     },

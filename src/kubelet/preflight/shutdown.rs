@@ -3,24 +3,24 @@
 use super::Rule;
 use super::case::{Case, Report};
 use crate::kubelet::config::SECOND;
-use crate::model::{Node, Severity};
+use crate::model::{Node, Weight};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
         code: "shutdown-grace-period",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "a shutdown grace period is between 0 and 1s, negative, or the critical part exceeds the whole",
         look: grace_period,
     },
     Rule {
         code: "shutdown-by-priority",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "shutdownGracePeriodByPodPriority stands beside the plain periods, or without its gate",
         look: by_priority,
     },
     Rule {
         code: "crash-loop-back-off",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "crashLoopBackOff.maxContainerRestartPeriod is outside of 1s to 300s, or without its gate",
         look: crash_loop,
     },

@@ -4,18 +4,18 @@
 use super::Rule;
 use super::case::{Case, Report};
 use super::cpus::{reserved, reserved_cpus};
-use crate::model::{CpuSet, Node, Resource, Severity};
+use crate::model::{CpuSet, Node, Resource, Weight};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
         code: "cpu-manager-state",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "the CPU manager's state of an earlier run does not fit this configuration",
         look: cpu_manager,
     },
     Rule {
         code: "memory-manager-state",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "the memory manager's state of an earlier run does not fit this configuration",
         look: memory_manager,
     },

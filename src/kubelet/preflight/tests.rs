@@ -32,7 +32,7 @@ fn ground(minor: u16) -> Ground {
     }
 }
 
-fn codes(config: &KubeletConfig, ground: &Ground, from: Severity) -> Vec<String> {
+fn codes(config: &KubeletConfig, ground: &Ground, from: Weight) -> Vec<String> {
     preflight(config, ground).iter().filter(|f| f.severity >= from).map(|f| format!("{} {}", f.code, f.path)).collect()
 }
 
@@ -50,7 +50,7 @@ fn every_rule_has_one_code_and_says_what_it_means() {
 fn a_plain_file_has_nothing_but_advice() {
     for minor in 28..=37 {
         let file = config("kubeReserved: {cpu: 70m, memory: 574Mi, ephemeral-storage: 1Gi}\nmaxPods: 29", &[], &[]);
-        assert_eq!(codes(&file, &ground(minor), Severity::Warning), Vec::<String>::new(), "1.{minor}");
+        assert_eq!(codes(&file, &ground(minor), Weight::Warning), Vec::<String>::new(), "1.{minor}");
     }
 }
 
@@ -62,7 +62,7 @@ fn names_what_kubelet_passes_over() {
         &[],
     );
     assert_eq!(
-        codes(&file, &ground(30), Severity::Warning),
+        codes(&file, &ground(30), Weight::Warning),
         [
             "unknown-field kubeReservd",
             "unknown-field authentication.anonymos",
@@ -84,11 +84,11 @@ fn a_version_that_is_not_known_is_never_held_against_a_file() {
         &[],
     );
     let unknown = Ground { version: None, ..ground(36) };
-    assert!(codes(&file, &unknown, Severity::Fatal).iter().all(|code| code.starts_with("wrong-type")));
+    assert!(codes(&file, &unknown, Weight::Fatal).iter().all(|code| code.starts_with("wrong-type")));
     let found = preflight(&file, &unknown);
     let compressible = found.iter().find(|f| f.code == "enforce-value").expect("a warning");
-    assert!(compressible.severity == Severity::Warning && compressible.expected.contains("1.28 to 1.31"));
-    assert!(found.iter().any(|f| f.code == "unchecked" && f.severity == Severity::Advice));
+    assert!(compressible.severity == Weight::Warning && compressible.expected.contains("1.28 to 1.31"));
+    assert!(found.iter().any(|f| f.code == "unchecked" && f.severity == Weight::Advice));
 }
 
 #[test]
@@ -103,17 +103,17 @@ fn a_flag_that_replaces_a_map_is_named_with_what_is_lost() {
 fn cgroups_are_judged_only_when_looked_at() {
     let text = "enforceNodeAllocatable: [pods, kube-reserved]\nkubeReservedCgroup: /a.slice/b-c.slice\nkubeReserved: {cpu: 70m}";
     let file = config(text, &[], &[]);
-    assert_eq!(codes(&file, &ground(36), Severity::Fatal), Vec::<String>::new());
+    assert_eq!(codes(&file, &ground(36), Weight::Fatal), Vec::<String>::new());
     assert!(cgroups_to_look_at(&file).contains("/b.slice/b-c.slice"));
     let mut seen = ground(36);
     seen.systemd_cgroups = Some(true);
     seen.cgroups.insert("/b.slice/b-c.slice".to_owned(), None);
-    assert_eq!(codes(&file, &seen, Severity::Fatal), ["enforced-cgroup-missing kubeReservedCgroup"]);
+    assert_eq!(codes(&file, &seen, Weight::Fatal), ["enforced-cgroup-missing kubeReservedCgroup"]);
     let set = |words: &str| Some(words.split(' ').map(str::to_owned).collect());
     seen.cgroups.insert("/".to_owned(), set("cpu memory pids"));
     seen.cgroups.insert("/b.slice/b-c.slice".to_owned(), set("cpu memory"));
-    assert_eq!(codes(&file, &seen, Severity::Fatal), ["enforced-cgroup-controllers kubeReservedCgroup"]);
-    assert!(codes(&file, &seen, Severity::Warning).contains(&"cgroup-name kubeReservedCgroup".to_owned()));
+    assert_eq!(codes(&file, &seen, Weight::Fatal), ["enforced-cgroup-controllers kubeReservedCgroup"]);
+    assert!(codes(&file, &seen, Weight::Warning).contains(&"cgroup-name kubeReservedCgroup".to_owned()));
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn an_earlier_run_binds() {
         assigned_cpus: "1".parse().unwrap(),
     };
     let with = |state| Ground { cpu_manager_state: Some(state), ..ground(36) };
-    let fatal = |text: &str, ground: &Ground| codes(&config(text, &[], &[]), ground, Severity::Fatal);
+    let fatal = |text: &str, ground: &Ground| codes(&config(text, &[], &[]), ground, Weight::Fatal);
     assert_eq!(fatal(static_cpu, &with(state("0"))), ["cpu-manager-state reservedSystemCPUs"]);
     assert_eq!(fatal(static_cpu, &with(state("0-1"))), Vec::<String>::new());
     assert_eq!(fatal("", &with(state("0-1"))), ["cpu-manager-state cpuManagerPolicy"]);
@@ -150,7 +150,7 @@ fn an_earlier_run_binds() {
 
 #[test]
 fn what_no_kubelet_of_the_matrix_can_show() {
-    let fatal = |text: &str, ground: &Ground| codes(&config(text, &[], &[]), ground, Severity::Fatal);
+    let fatal = |text: &str, ground: &Ground| codes(&config(text, &[], &[]), ground, Weight::Fatal);
     let v1 = |minor| Ground { cgroup_version: Some(1), ..ground(minor) };
     assert_eq!(fatal("", &v1(34)), Vec::<String>::new());
     assert_eq!(fatal("", &v1(35)), ["cgroup-v1 failCgroupV1"]);

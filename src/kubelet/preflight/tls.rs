@@ -5,24 +5,24 @@ use std::collections::BTreeSet;
 use super::Rule;
 use super::case::{Case, Report};
 use super::document::nearest;
-use crate::model::{Node, Severity};
+use crate::model::{Node, Weight};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
         code: "tls-cipher",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "tlsCipherSuites names a suite that kubelet does not have",
         look: tls_cipher,
     },
     Rule {
         code: "tls-curve",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "tlsCurvePreferences holds a number that is no curve of kubelet's, or one twice",
         look: tls_curve,
     },
     Rule {
         code: "server-tls-bootstrap",
-        severity: Severity::Fatal,
+        severity: Weight::Fatal,
         meaning: "serverTLSBootstrap without the gate RotateKubeletServerCertificate",
         look: server_tls_bootstrap,
     },

@@ -7,11 +7,11 @@ use super::Rule;
 use super::case::{Case, Report, shown};
 use crate::kubelet::config::parse_duration;
 use crate::kubelet::tables;
-use crate::model::{KubeletVersion, Node, Quantity, Severity};
+use crate::model::{KubeletVersion, Node, Quantity, Weight};
 
 pub(super) const RULES: &[Rule] = &[Rule {
     code: "wrong-type",
-    severity: Severity::Fatal,
+    severity: Weight::Fatal,
     meaning: "a value is not of the field's type, so kubelet cannot read the file",
     look: wrong_type,
 }];

@@ -4,11 +4,11 @@
 use super::Rule;
 use super::case::{Case, Report};
 use super::document::nearest;
-use crate::model::Severity;
+use crate::model::Weight;
 
 pub(super) const RULES: &[Rule] = &[Rule {
     code: "unknown-value",
-    severity: Severity::Fatal,
+    severity: Weight::Fatal,
     meaning: "a word stands where kubelet takes only a few others",
     look: unknown_value,
 }];

@@ -14,7 +14,7 @@ use node_steward::host::Host;
 use node_steward::kubelet::config::{ConfigFile, KubeletConfig, NOT_A_DOCUMENT, parse};
 use node_steward::kubelet::flags::Flags;
 use node_steward::kubelet::preflight::{CpuManagerState, Ground, MemoryManagerState, catalogue, preflight_without};
-use node_steward::model::{Finding, KubeletVersion, Severity};
+use node_steward::model::{Complaint, KubeletVersion, Weight};
 use node_steward::sample::machine::{Wishes, read};
 use serde_json::{Value, json};
 
@@ -110,7 +110,7 @@ fn text_of(value: &Value) -> anyhow::Result<&str> {
 }
 
 fn judge(host: &Host, case: &Path, ground: &Ground) -> anyhow::Result<Value> {
-    let mut unreadable: Vec<Finding> = Vec::new();
+    let mut unreadable: Vec<Complaint> = Vec::new();
     let mut load = |path: &Path| -> anyhow::Result<Option<ConfigFile>> {
         let Some(bytes) = host.read(path, LIMIT)? else { return Ok(None) };
         let path = path.display().to_string();
@@ -135,16 +135,16 @@ fn judge(host: &Host, case: &Path, ground: &Ground) -> anyhow::Result<Value> {
     let lines = host.read_text(&case.join("flags"))?.unwrap_or_default();
     let words = lines.lines().filter(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#'));
     let config = KubeletConfig { main, drop_ins, flags: Flags::parse("flags", words.map(str::to_owned)) };
-    let look = |off: &[&str]| -> Vec<Finding> {
+    let look = |off: &[&str]| -> Vec<Complaint> {
         let read = unreadable.iter().filter(|finding| !off.contains(&finding.code)).cloned();
         // What could not be read leaves nothing to judge: kubelet ends there, too.
         if unreadable.is_empty() { preflight_without(&config, ground, off) } else { read.collect() }
     };
     let findings = look(&[]);
-    let fatal = |findings: &[Finding]| findings.iter().any(|finding| finding.severity == Severity::Fatal);
+    let fatal = |findings: &[Complaint]| findings.iter().any(|finding| finding.severity == Weight::Fatal);
     // The rules without which this case would pass: most cases hang on one.
     let decisive: Vec<&str> = catalogue()
-        .filter(|rule| rule.severity == Severity::Fatal && fatal(&findings))
+        .filter(|rule| rule.severity == Weight::Fatal && fatal(&findings))
         .filter(|rule| rule.code == NOT_A_DOCUMENT || findings.iter().any(|finding| finding.code == rule.code))
         .filter(|rule| !fatal(&look(&[rule.code])))
         .map(|rule| rule.code)
@@ -157,9 +157,9 @@ fn judge(host: &Host, case: &Path, ground: &Ground) -> anyhow::Result<Value> {
     Ok(json!({
         "case": case.file_name().map(|name| name.to_string_lossy()),
         "version": ground.version,
-        "fatal": codes(Severity::Fatal),
-        "warnings": codes(Severity::Warning),
-        "advice": codes(Severity::Advice),
+        "fatal": codes(Weight::Fatal),
+        "warnings": codes(Weight::Warning),
+        "advice": codes(Weight::Advice),
         "decisive": decisive,
         "findings": findings,
     }))

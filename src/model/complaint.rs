@@ -4,10 +4,10 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// How much a finding matters.
+/// How much a complaint matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Severity {
+pub enum Weight {
     /// Works, but the field warns of it.
     Advice,
     /// kubelet starts and silently does something else than the file says.
@@ -16,7 +16,7 @@ pub enum Severity {
     Fatal,
 }
 
-impl fmt::Display for Severity {
+impl fmt::Display for Weight {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Advice => "advice",
@@ -28,11 +28,11 @@ impl fmt::Display for Severity {
 
 /// One complaint about a configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Finding {
+pub struct Complaint {
     /// Stable name of the rule, such as `unknown-field`.
     pub code: &'static str,
     /// How much it matters.
-    pub severity: Severity,
+    pub severity: Weight,
     /// The file, or the flag, that holds it.
     pub file: String,
     /// JSON path in it, such as `kubeReserved.memory`; empty for the whole file.
@@ -45,7 +45,7 @@ pub struct Finding {
     pub action: String,
 }
 
-impl fmt::Display for Finding {
+impl fmt::Display for Complaint {
     /// One line: place, code, found, expected, way out.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let at = if self.path.is_empty() { String::new() } else { format!(" {}", self.path) };

@@ -1,0 +1,181 @@
+//! One turn: state, moment and samples in; findings, problems, decisions and the next deadline out. It refuses clocks and files: a turn can be
+//! played again from a recording and gives the same bytes.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use serde::{Deserialize, Serialize};
+
+use crate::detect::{self, Book, Changes, Look, Page, Past, Scene, Slot};
+use crate::model::problem::{Contributor, Entry, Kind, Problem, Source};
+use crate::model::status::{Decision, DiskStatus, Part, PressureStatus, Standing};
+use crate::model::time::Now;
+use crate::model::watch::{Samples, Wants};
+use crate::policy;
+
+/// What is kept from turn to turn. The detectors' memory is in their slots.
+pub struct State {
+    detectors: Vec<Box<dyn Slot>>,
+    past: Past,
+    book: Book,
+}
+
+/// The state as it is stored: versioned, one boot, a section per owner.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Stored {
+    /// Of this layout.
+    pub version: u32,
+    /// A state of another boot is of no use.
+    pub boot_id: String,
+    past: Past,
+    book: Book,
+    detectors: BTreeMap<String, serde_json::Value>,
+}
+
+/// What came of a turn.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Turn {
+    /// When.
+    #[serde(flatten)]
+    pub now: Now,
+    /// What began, changed and ended.
+    pub changes: Changes,
+    /// All problems after it.
+    pub problems: Vec<Problem>,
+    /// What is done, or why not.
+    pub decisions: Vec<Decision>,
+    /// How the detectors stand.
+    pub detectors: Vec<Part>,
+    /// What the disks did; those of earlier turns where nothing new was read.
+    pub disks: Vec<DiskStatus>,
+    /// I/O pressure.
+    pub pressure: PressureStatus,
+    /// Who did it, by disk.
+    pub contributors: Vec<(String, Vec<Contributor>)>,
+    /// What the next samples should hold.
+    pub wants: Wants,
+}
+
+/// The version of [`Stored`].
+pub const STORED_VERSION: u32 = 1;
+
+impl State {
+    /// A fresh state: all detectors with default settings.
+    pub fn new() -> Self {
+        Self {
+            detectors: detect::ALL.iter().map(|make| make()).collect(),
+            past: Past::default(),
+            book: Book::default(),
+        }
+    }
+
+    /// The detectors, to be configured.
+    pub fn detectors_mut(&mut self) -> &mut [Box<dyn Slot>] {
+        &mut self.detectors
+    }
+
+    /// Every kind of problem that this program knows.
+    pub fn catalogue(&self) -> Vec<&'static Entry> {
+        self.detectors.iter().flat_map(|detector| detector.entries()).collect()
+    }
+
+    /// To be stored.
+    pub fn store(&self, boot_id: &str) -> Stored {
+        Stored {
+            version: STORED_VERSION,
+            boot_id: boot_id.to_owned(),
+            past: self.past.clone(),
+            book: self.book.clone(),
+            detectors: self.detectors.iter().map(|slot| (slot.name().to_owned(), slot.save())).collect(),
+        }
+    }
+
+    /// Takes what was stored in this boot; what does not fit is left out and said.
+    pub fn restore(&mut self, mut stored: Stored) -> Vec<String> {
+        self.past = stored.past;
+        self.book = stored.book;
+        let memories = self.detectors.iter_mut().filter_map(|slot| {
+            let memory = stored.detectors.remove(slot.name())?;
+            slot.load(memory).err()
+        });
+        memories.collect()
+    }
+
+    /// One turn.
+    pub fn turn(&mut self, rules: &policy::Rules, ground: &policy::Ground, now: &Now, samples: &Samples) -> Turn {
+        let active = self.book.active();
+        let scene = Scene::new(now, samples, &active, &mut self.past);
+        let mut parts = Vec::new();
+        let mut pages = Vec::new();
+        let mut disks = Vec::new();
+        for slot in &mut self.detectors {
+            if !slot.enabled() {
+                parts.push(Part { name: slot.name().to_owned(), standing: Standing::Off });
+                continue;
+            }
+            let look = contained(slot.as_mut(), &scene);
+            let unknown = match &look.standing {
+                Standing::Unknown { why } => Some(why.clone()),
+                _ => None,
+            };
+            parts.push(Part { name: slot.name().to_owned(), standing: look.standing });
+            disks.extend(look.disks);
+            let kinds: Vec<&'static Kind> = slot.entries().iter().map(|entry| &entry.kind).collect();
+            pages.push(Page { kinds, source: Source::Detector, findings: look.findings, unknown });
+        }
+        let blame = &scene.blame;
+        let changes = self.book.turn(now, pages, |finding| {
+            finding.device.and_then(|device| blame.get(&device)).cloned().unwrap_or_default()
+        });
+        let problems = self.book.problems().to_vec();
+        let catalogue: Vec<&Entry> = self.detectors.iter().flat_map(|detector| detector.entries()).collect();
+        let decisions = policy::decide(rules, &catalogue, ground, now, &problems);
+        let name_of = |dev| scene.device(dev).map(|device| device.name.clone()).unwrap_or_else(|| dev.to_string());
+        let contributors = blame.iter().map(|(dev, list)| (name_of(*dev), list.clone())).collect();
+        Turn {
+            now: now.clone(),
+            wants: detect::wants(&scene, &problems),
+            changes,
+            problems,
+            decisions,
+            detectors: parts,
+            disks: if disks.is_empty() { windows(&scene) } else { disks },
+            pressure: scene.pressure_status(),
+            contributors,
+        }
+    }
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State").field("book", &self.book).finish_non_exhaustive()
+    }
+}
+
+/// A detector that panics is unknown in that turn, and starts anew.
+fn contained(slot: &mut dyn Slot, scene: &Scene<'_>) -> Look {
+    match catch_unwind(AssertUnwindSafe(|| slot.look(scene))) {
+        Ok(look) => look,
+        Err(_) => {
+            let _ = slot.load(serde_json::Value::Null);
+            Look::unknown("the detector failed in this turn and starts anew; this is a bug of node-steward")
+        }
+    }
+}
+
+fn windows(scene: &Scene<'_>) -> Vec<DiskStatus> {
+    let status = |window: &detect::DiskWindow| DiskStatus {
+        name: window.name.clone(),
+        window: Some(window.status()),
+        ..DiskStatus::default()
+    };
+    scene.disks.iter().map(status).collect()
+}

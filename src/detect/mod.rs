@@ -1,0 +1,60 @@
+//! From samples to findings: one detector a file, one line in [`ALL`]. Pure: it refuses files, clocks and processes; time and samples are passed in.
+#![forbid(unsafe_code)]
+
+mod blame;
+mod book;
+mod disk_stalled;
+mod hold;
+mod scene;
+mod slot;
+mod window;
+
+pub use book::{Book, Changes, Page};
+pub use scene::{Past, Scene};
+pub use slot::{Detector, Look, Misfit, Slot};
+pub use window::DiskWindow;
+
+use slot::slot;
+
+use std::collections::BTreeSet;
+
+use crate::model::problem::Problem;
+use crate::model::watch::{Answer, Samples, Wants};
+
+/// Every detector. A new one is its file and its line here.
+pub const ALL: &[fn() -> Box<dyn Slot>] = &[slot::<disk_stalled::DiskStalled>];
+
+/// What the next samples should hold: contributors as soon as a disk has work queued or somebody waits for I/O, waiting tasks while a disk has a problem.
+pub fn wants(scene: &Scene<'_>, problems: &[Problem]) -> Wants {
+    let queued =
+        scene.disks.iter().any(|window| window.aqu() >= 1.0 || (window.in_flight > 0 && window.completions == 0));
+    let waiting = scene.io_pressure.is_some_and(|(some, _)| some >= 0.05);
+    let troubled = problems.iter().any(|problem| problem.finding.device.is_some());
+    Wants {
+        contributors: queued || waiting || troubled,
+        blocked_tasks: troubled || scene.disks.iter().any(|window| window.in_flight > 0 && window.completions == 0),
+    }
+}
+
+/// The disks, controllers, devices and mount points behind /, kubelet's and the container runtime's state.
+pub fn nodes_own(samples: &Samples) -> BTreeSet<String> {
+    let mut own = BTreeSet::new();
+    let devices = samples.devices.value().map_or(&[][..], Vec::as_slice);
+    let mounts = samples.mounts.value().map_or(&[][..], Vec::as_slice);
+    let controllers = samples.nvme.value().map_or(&[][..], Vec::as_slice);
+    for place in samples.places.value().map_or(&[][..], Vec::as_slice) {
+        let Answer::Looked { dev, .. } = &place.answer else { continue };
+        if !["root", "kubelet", "runtime"].contains(&place.role.as_str()) {
+            continue;
+        }
+        own.extend(mounts.iter().filter(|mount| mount.dev == *dev).map(|mount| mount.point.clone()));
+        for device in devices.iter().filter(|device| device.dev == *dev) {
+            own.insert(device.name.clone());
+            own.extend(device.disks.iter().cloned());
+        }
+    }
+    let theirs = controllers.iter().filter(|one| one.disks.iter().any(|disk| own.contains(disk)));
+    let names: Vec<_> = theirs.map(|one| one.name.clone()).collect();
+    own.extend(names);
+    own
+}

@@ -1,0 +1,159 @@
+//! What a detector is shown: this turn's samples, the windows since the last one, and what was wrong before. It refuses to be built from two boots.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::blame::Tally;
+use super::window::{DiskWindow, ratio};
+use crate::model::problem::{Contributor, Kind};
+use crate::model::status::PressureStatus;
+use crate::model::time::{Mono, Now};
+use crate::model::watch::{BlockDevice, CpuTimes, Dev, DiskCounters, Layer, Samples, Stall};
+
+/// What is kept of the last turn, to make windows of.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Past {
+    counters_taken: Mono,
+    counters: BTreeMap<String, DiskCounters>,
+    pressure_taken: Mono,
+    io: Option<Stall>,
+    cpu_taken: Mono,
+    cpu: CpuTimes,
+    tally: Tally,
+}
+
+/// One turn, as detectors see it.
+#[derive(Debug)]
+pub struct Scene<'a> {
+    /// The moment.
+    pub now: &'a Now,
+    /// What was read.
+    pub samples: &'a Samples,
+    /// Windows that ended in this turn, of the devices that are judged: whole disks, and loop devices that carry a writable mount.
+    pub disks: Vec<DiskWindow>,
+    /// I/O pressure of the window that ended in this turn, 0 to 1: some, full. None where there was no new sample.
+    pub io_pressure: Option<(f64, f64)>,
+    /// Share of the CPUs' time spent idle while somebody waited for I/O, and taken by the hypervisor, 0 to 1.
+    pub cpu: Option<(f64, f64)>,
+    /// Who did the I/O of the window that ended in this turn, by device; empty where it was not asked for.
+    pub blame: BTreeMap<Dev, Vec<Contributor>>,
+    /// Kinds and subjects that were problems after the last turn.
+    pub active: &'a BTreeSet<(Kind, String)>,
+}
+
+impl<'a> Scene<'a> {
+    /// The scene of a turn; `past` takes what the next one needs.
+    pub fn new(now: &'a Now, samples: &'a Samples, active: &'a BTreeSet<(Kind, String)>, past: &mut Past) -> Self {
+        let disks = past.disks(samples);
+        let io_pressure = past.pressure(samples);
+        let cpu = past.cpu(samples);
+        let blame = past.tally.blame(samples, &disks);
+        Self { now, samples, disks, io_pressure, cpu, blame, active }
+    }
+
+    /// The block devices, empty where they are unknown.
+    pub fn devices(&self) -> &'a [BlockDevice] {
+        self.samples.devices.value().map_or(&[], Vec::as_slice)
+    }
+
+    /// A block device by number.
+    pub fn device(&self, dev: Dev) -> Option<&'a BlockDevice> {
+        self.devices().iter().find(|device| device.dev == dev)
+    }
+
+    /// A block device by name.
+    pub fn named(&self, name: &str) -> Option<&'a BlockDevice> {
+        self.devices().iter().find(|device| device.name == name)
+    }
+
+    /// The whole disks beneath a device number; empty where it is no block device (tmpfs, overlay, network).
+    pub fn disks_beneath(&self, dev: Dev) -> &'a [String] {
+        self.device(dev).map_or(&[], |device| device.disks.as_slice())
+    }
+
+    /// Pressure as it is shown.
+    pub fn pressure_status(&self) -> PressureStatus {
+        PressureStatus {
+            io_some_percent: self.io_pressure.map(|(some, _)| some * 100.0),
+            io_full_percent: self.io_pressure.map(|(_, full)| full * 100.0),
+        }
+    }
+}
+
+impl Past {
+    fn disks(&mut self, samples: &Samples) -> Vec<DiskWindow> {
+        let taken = samples.counters.taken;
+        let Some(counters) = samples.counters.value().filter(|_| taken > self.counters_taken) else {
+            return Vec::new();
+        };
+        let judged = judged(samples);
+        let mut windows = Vec::new();
+        let mut kept = BTreeMap::new();
+        for line in counters {
+            let Some(dev) = judged.get(line.name.as_str()) else { continue };
+            if let Some(before) = self.counters.get(&line.name) {
+                windows.extend(DiskWindow::between(*dev, (self.counters_taken, before), (taken, line)));
+            }
+            kept.insert(line.name.clone(), line.clone());
+        }
+        self.counters = kept;
+        self.counters_taken = taken;
+        windows
+    }
+
+    fn pressure(&mut self, samples: &Samples) -> Option<(f64, f64)> {
+        let taken = samples.pressure.taken;
+        if taken <= self.pressure_taken {
+            return None;
+        }
+        let io = samples.pressure.value().and_then(|pressure| pressure.node.io);
+        let window_us = taken.since_ms(self.pressure_taken).saturating_mul(1000);
+        let shares = match (self.io, io) {
+            (Some(before), Some(after)) => {
+                let some = after.some_us.checked_sub(before.some_us);
+                let full = after.full_us.checked_sub(before.full_us);
+                some.zip(full).map(|(some, full)| (ratio(some, window_us), ratio(full, window_us)))
+            }
+            _ => None,
+        };
+        self.io = io;
+        self.pressure_taken = taken;
+        shares
+    }
+
+    fn cpu(&mut self, samples: &Samples) -> Option<(f64, f64)> {
+        let taken = samples.cpu.taken;
+        let now = samples.cpu.value().filter(|_| taken > self.cpu_taken)?;
+        let first = self.cpu_taken == Mono(0);
+        let (before, total) = (self.cpu, now.total.saturating_sub(self.cpu.total));
+        self.cpu = *now;
+        self.cpu_taken = taken;
+        let share = |before: u64, after: u64| ratio(after.saturating_sub(before), total);
+        (!first && total > 0).then(|| (share(before.iowait, now.iowait), share(before.steal, now.steal)))
+    }
+}
+
+/// Names and numbers of the devices that are judged. A loop device doubles the disk that its file lies on, but one with a writable mount is
+/// what programs wait for; read-only loops (snaps) are not.
+fn judged(samples: &Samples) -> BTreeMap<&str, Dev> {
+    let devices = samples.devices.value().map_or(&[][..], Vec::as_slice);
+    let mounts = samples.mounts.value().map_or(&[][..], Vec::as_slice);
+    let writable: BTreeSet<Dev> = mounts
+        .iter()
+        .filter(|mount| mount.options.split(',').any(|option| option == "rw"))
+        .map(|mount| mount.dev)
+        .collect();
+    let carries =
+        |name: &String| devices.iter().any(|device| writable.contains(&device.dev) && device.disks.contains(name));
+    devices
+        .iter()
+        .filter(|device| match device.layer {
+            Layer::Disk => device.bytes > 0,
+            Layer::Loop => device.bytes > 0 && carries(&device.name),
+            Layer::Partition | Layer::Made => false,
+        })
+        .map(|device| (device.name.as_str(), device.dev))
+        .collect()
+}

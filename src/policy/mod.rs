@@ -1,0 +1,8 @@
+//! From problems to decisions: done, or withheld for a named reason. Pure. It refuses to do anything in mode `observe`, which is the default.
+#![forbid(unsafe_code)]
+
+mod reasons;
+mod rules;
+
+pub use reasons::Withheld;
+pub use rules::{Ground, Mode, Rules, decide};
