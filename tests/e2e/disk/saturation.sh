@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# How well DiskSaturated says, window by window, that somebody is harmed: precision and recall on disks with quotas under load,
+# beside what %util, iowait, await, queue length and PSI alone would have said.
+# It refuses to judge by anything but the victim: harm is a p95 of three times its own on the idle disk, or more.
+#
+#   saturation.sh [--full] [--without-daemon]
+#
+#   short form  2 disks, 12 scenarios, 36 windows of 2 s, baselines of 10 windows; about 4 minutes
+#   --full      4 disks, 32 scenarios, 96 windows of 5 s, baselines of 30 windows; about 22 minutes
+#
+#   NODE_STEWARD=BINARY      judged; with --without-daemon rule C is worked out by the harness alone
+#   SATURATION_SEED=N        draws the workloads
+#   SATURATION_DISKS='NAME:IOPS:MIBPS:LATENCY_MS ...'
+#   SATURATION_KEEP=FILE     one JSON object a window
+set -uo pipefail
+lab_here=$(cd "$(dirname "$0")" && pwd)
+. "$lab_here/../../lib.sh"
+. "$lab_here/lab.sh"
+
+scenarios=6 window=2 idle=8 baseline=10 disks='lark:1800:90:1.0 wren:700:45:2.2' daemon=yes
+for word in "$@"; do
+    case $word in
+        --full) scenarios=8 window=5 idle=20 baseline=30 disks='lark:1800:90:1.0 wren:700:45:2.2 heron:8000:220:0.5 finch:4200:140:0.7' ;;
+        --without-daemon) daemon=no ;;
+        *) sed -n '2,/^set/s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+    esac
+done
+disks=${SATURATION_DISKS:-$disks} seed=${SATURATION_SEED:-20261121}
+[ $daemon = no ] || [ -x "${NODE_STEWARD:-}" ] || skip "NODE_STEWARD names no program"
+lab_enter "$@"
+
+arguments=(--scratch "$LAB/memory" --seed "$seed" --scenarios "$scenarios" --window "$window" --settle 2 --idle "$idle"
+    --baseline-windows "$baseline")
+for disk in $disks; do
+    IFS=: read -r name iops mibps latency <<<"$disk"
+    disk_up "$name" "$iops" "$mibps" "$latency" 512M || exit 1
+    arguments+=(--disk "$disk:$(basename "$(disk_dev "$name")"):$(disk_mnt "$name")")
+done
+[ -z "${SATURATION_KEEP:-}" ] || arguments+=(--keep "$SATURATION_KEEP")
+if [ $daemon = yes ]; then
+    mkdir "$LAB/run"
+    printf 'TODO\n' >"$LAB/config.toml"
+    arguments+=(--program "$NODE_STEWARD" --config "$LAB/config.toml" --socket "$LAB/run/api.sock")
+fi
+python3 "$lab_here/saturation/main.py" "${arguments[@]}"
