@@ -1,0 +1,81 @@
+# Runs in the guest for watch.sh: a baseline, a greedy pod, its end, and the sums of three writers.
+# It refuses to wait by the clock where it can wait for a fact; each wait has an end, and says what it saw last.
+set -u
+passed=0 failed=0
+ok() { passed=$((passed + 1)); echo "ok: $1"; }
+bad() { failed=$((failed + 1)); echo "FAILED: $1"; }
+verdict() { if "${@:2}" >/tmp/verdict 2>&1; then ok "$1"; else bad "$1: $(tail -n 3 /tmp/verdict | cut -c 1-600)"; fi; }
+# await SECONDS TITLE COMMAND...: until COMMAND succeeds.
+await() {
+    await_end=$((SECONDS + $1)) await_title=$2
+    shift 2
+    until "$@" >/tmp/await 2>&1; do
+        if [ "$SECONDS" -ge "$await_end" ]; then bad "$await_title: not within its time; last: $(tail -n 3 /tmp/await | cut -c 1-600)"; return 1; fi
+        sleep 1
+    done
+    ok "$await_title (after $SECONDS s)"
+}
+running() { systemctl is-active -q node-steward && pgrep -f '[/]load path=/data/f' >/dev/null; }
+status() { node-steward status -o json; }
+disk=$(basename "$(readlink -f /dev/disk/by-label/kubelet)")
+saturated() { node-steward problems -o json | jq -e --arg disk "$disk" '.[] | select(.kind == "DiskSaturated" and .subject == $disk)'; }
+calm() { ! saturated; }
+baseline() { status | jq -e --arg disk "$disk" '.disks[] | select(.name == $disk) | .baseline.small != null'; }
+
+mkdir -p /results
+echo "kubelet's disk is $disk; $(node-steward --version); $(systemctl --version | head -n 1)"
+await 150 "the daemon and the steady pod run" running || { systemctl status --no-pager -n 20 node-steward kubelet; journalctl -b --no-pager -u kubelet | tail -n 5; }
+await 120 "a baseline is learned" baseline
+verdict "no problem above advice so far" sh -c 'node-steward problems -o json | jq -e "[.[] | select(.severity != \"advice\")] == []" || { node-steward problems; exit 1; }'
+
+cp greedy.json /etc/kubernetes/manifests/
+await 120 "the disk is found saturated" saturated
+named() { saturated | jq -e '.contributors[0].who | .what == "container" and .namespace == "shop" and .pod == "greedy-guest" and .container == "shredder"'; }
+await 40 "and the guilty container is named first" named || saturated
+saturated >/results/problem.json
+jq -c '.contributors[] | [.who, .shareOfBytes, .shareOfOperations]' /results/problem.json
+verdict "its share of the operations is over two thirds" jq -e '.contributors[0].shareOfOperations > 0.66' /results/problem.json
+verdict "all shares add up to 1" jq -e '([.contributors[].shareOfBytes] | add) as $sum | ($sum - 1 | fabs) < 0.001' /results/problem.json
+check() { COLUMNS=120 node-steward check >/results/check.txt 2>&1; code=$?; cat /results/check.txt; [ "$code" = 3 ] && grep -q "DiskSaturated" /results/check.txt && grep -q "greedy-guest" /results/check.txt && grep -q shredder /results/check.txt; }
+verdict "check says so and ends with 3" check
+grep -A8 -E 'DiskSaturated' /results/check.txt | head -n 14
+metrics() { curl -sf --unix-socket /run/node-steward/api.sock http://localhost/metrics >/results/metrics.txt && grep -E '^node_steward_problem.*DiskSaturated' /results/metrics.txt && grep -q 'greedy-guest' /results/metrics.txt; }
+verdict "so do the metrics" metrics
+verdict "and the journal, once" sh -c 'test "$(journalctl -b -u node-steward --no-pager -o cat | grep -c "DiskSaturated .*began\|began.*DiskSaturated\|DiskSaturated.*'"$disk"'")" -ge 1'
+node-steward decisions -o json >/results/decisions.json
+verdict "and it is not acted upon, for a named reason" jq -e '.[] | select(.kind == "DiskSaturated") | .verdict == "withheld" and (.reason | length > 0)' /results/decisions.json
+
+rm /etc/kubernetes/manifests/greedy.json
+await 120 "it ends after the pod is gone" calm
+
+# Two known writers (the steady pod, a unit) and a hidden one: a process in the root cgroup, which no cgroup's io.stat counts.
+hidden() { echo $BASHPID >/sys/fs/cgroup/cgroup.procs && exec ./load path=/var/lib/kubelet/hidden size=16 direct=1 threads=1 rate=50 seconds=60; }
+./load path=/var/lib/kubelet/known size=16 fill=1 >/dev/null
+./load path=/var/lib/kubelet/hidden size=16 fill=1 >/dev/null
+sync
+systemd-run -q --unit known-writer -p IOAccounting=yes "$PWD/load" path=/var/lib/kubelet/known size=16 direct=1 threads=1 rate=60 seconds=100000
+hidden >/results/hidden &
+# Shares are shown while they are asked for: the pressure of three writers asks for them; the mean of ten windows is compared.
+sums() {
+    for round in $(seq 30); do
+        status | jq -c --arg disk "$disk" '(.disks[] | select(.name == $disk).window) as $window
+            | {at: $window.endMs, writes: $window.writesPerS, bytes: $window.bytesPerS, parts: [.contributors[] | select(.[0] == $disk) | .[1][]]}'
+        sleep 1
+    done | jq -s -c 'unique_by(.at) | map(select(.parts != [])) | .[2:]'
+}
+sums >/results/sums.json
+wait
+told=$(sed -n 's/.*per_s \([0-9.]*\) .*/\1/p' /results/hidden)
+jq -r --arg told "$told" '(map(.parts[] | select(.who.what == "unattributed").writeBytesPerS) | add / length) as $seen
+    | "\(length) windows; hidden writer \($told) x 4096 B/s, unattributed \($seen / 4096) x 4096 B/s"' /results/sums.json
+verdict "unattributed is the hidden writer, within 5 %" jq -e --arg told "$told" 'length >= 5 and
+    ((map(.parts[] | select(.who.what == "unattributed").writeBytesPerS) | add / length) / (($told | tonumber) * 4096) - 1 | fabs) <= 0.05' /results/sums.json
+verdict "the known unit and the steady pod are named" jq -e '.[-1].parts | any(.who.unit? == "known-writer.service") and any(.who.pod? == "steady-guest" and .who.container? == "ledger")' /results/sums.json
+systemctl stop known-writer
+
+stop() { before=$(date +%s%N); systemctl stop node-steward; after=$(date +%s%N); echo $(((after - before) / 1000000)) ms; [ $((after - before)) -lt 3000000000 ]; }
+verdict "the daemon stops at once" stop
+node-steward check >/results/alone.txt 2>&1
+verdict "alone, check says what it cannot know" grep -qi 'baseline' /results/alone.txt
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]
