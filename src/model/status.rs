@@ -98,8 +98,10 @@ pub struct Turns {
     pub last_ms: Mono,
     /// The longest time between two turns that were due, ms.
     pub longest_gap_ms: u64,
-    /// Gaps: upper bound in ms (`inf` for the last) and how many.
+    /// Gaps: upper bound in ms (`inf` for the last) and how many were at most that and more than the bound before.
     pub gaps: Vec<(String, u64)>,
+    /// All gaps together, ms.
+    pub gaps_sum_ms: u64,
     /// Time that a turn took: the newest and the longest, us.
     pub duration_us: Durations,
 }
