@@ -5,6 +5,7 @@ pub mod complaint;
 pub mod cpuset;
 pub mod doc;
 pub mod machine;
+mod owner;
 pub mod problem;
 pub mod quantity;
 pub mod reading;
