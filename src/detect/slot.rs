@@ -106,7 +106,10 @@ impl<D: Detector> Slot for Holder<D> {
             None => true,
             Some(toml::Value::Boolean(enabled)) => enabled,
             Some(other) => {
-                return Err(Misfit { path: "enabled".to_owned(), why: format!("{other} is neither true nor false") });
+                return Err(Misfit {
+                    path: "enabled".to_owned(),
+                    why: format!("a {} is neither true nor false", other.type_str()),
+                });
             }
         };
         self.rules = serde_path_to_error::deserialize(toml::Value::Table(section))

@@ -1,19 +1,32 @@
 //! The one door to the machine: every file, lock, program and file-system call goes through [`Host`], beneath one root.
 //! It refuses to leave that root, to read without a limit, and to leave a file half-written.
 
+pub mod clock;
 mod error;
 mod exec;
 mod file;
 mod kernel;
 mod lock;
+pub mod log;
+pub mod memory;
+mod pressure;
+pub mod probe;
 mod root;
+mod service;
+mod signals;
+mod watched;
 mod write;
 
 pub use error::{HostError, HostResult, Reason};
 pub use exec::{Finished, run};
 pub use file::{Entry, FileFacts};
 pub use lock::Lock;
+pub use log::{Log, Priority};
+pub use pressure::{Share, Trigger};
 pub use root::Host;
+pub use service::Service;
+pub use signals::{Signal, Signals};
+pub use watched::Watched;
 pub use write::{Staged, Wanted, Written};
 
 /// Ends this process by SIGALRM after so many seconds, whatever it is waiting for. What is written atomically stays whole.

@@ -1,0 +1,35 @@
+//! Locking this process's pages, so that a disk that hangs cannot take the code of the alarm path away. It refuses to lock where the limit does
+//! not allow it: a later allocation would fail.
+
+use nix::errno::Errno;
+use nix::sys::mman::{MlockAllFlags, mlockall};
+use nix::sys::resource::{Resource, getrlimit};
+
+/// What is locked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Locked {
+    /// All that is mapped now, read in where it was not: the whole program.
+    Whole,
+    /// What is in memory now, and whatever comes in later: what has run stays, what never ran is read when it is needed.
+    Touched,
+}
+
+/// The kernel's MCL_ONFAULT (since 4.4), which nix does not name.
+const ON_FAULT: i32 = 4;
+
+/// Locks what is there and what comes; says why not.
+pub fn lock(what: Locked) -> Result<(), String> {
+    // Without CAP_IPC_LOCK a limited amount would make every allocation past it fail.
+    match getrlimit(Resource::RLIMIT_MEMLOCK) {
+        Ok((soft, _)) if soft == nix::libc::RLIM_INFINITY || nix::unistd::geteuid().is_root() => {}
+        Ok((soft, _)) => return Err(format!("only {} KiB may be locked (LimitMEMLOCK=infinity)", soft / 1024)),
+        Err(errno) => return Err(errno.desc().to_owned()),
+    }
+    let on_fault = MlockAllFlags::from_bits_retain(ON_FAULT);
+    let said = |errno: Errno| format!("the kernel refuses: {}", errno.desc());
+    if what == Locked::Whole {
+        mlockall(MlockAllFlags::MCL_CURRENT).map_err(said)?;
+        return mlockall(MlockAllFlags::MCL_FUTURE | on_fault).map_err(said);
+    }
+    mlockall(MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE | on_fault).map_err(said)
+}
