@@ -28,6 +28,8 @@ pub struct DiskWindow {
     pub io_ms: u64,
     /// Time with anything in flight, ms.
     pub busy_ms: u64,
+    /// In flight at the start.
+    pub in_flight_before: u64,
     /// In flight at the end.
     pub in_flight: u64,
 }
@@ -63,6 +65,7 @@ impl DiskWindow {
             spent_ms: io_ms + took(before.discard_ms, after.discard_ms) + took(before.flush_ms, after.flush_ms),
             io_ms,
             busy_ms: took(before.busy_ms, after.busy_ms),
+            in_flight_before: before.in_flight,
             in_flight: after.in_flight,
         })
     }

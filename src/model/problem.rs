@@ -162,6 +162,11 @@ pub enum Who {
         /// The unit or pod that it belongs to, where that is known.
         of: String,
     },
+    /// All that are not listed by themselves.
+    Others {
+        /// How many.
+        count: u32,
+    },
     /// What the device did and nobody was seen to ask for.
     Unattributed,
 }
@@ -185,6 +190,7 @@ impl fmt::Display for Who {
             Self::Group { path } => write!(f, "cgroup {path}"),
             Self::Process { pid, comm, of } if of.is_empty() => write!(f, "process {comm}[{pid}]"),
             Self::Process { pid, comm, of } => write!(f, "process {comm}[{pid}] of {of}"),
+            Self::Others { count } => write!(f, "{count} others"),
             Self::Unattributed => f.write_str("unattributed"),
         }
     }
@@ -204,6 +210,9 @@ pub struct Contributor {
     pub read_bytes_per_s: f64,
     /// Bytes per second written.
     pub write_bytes_per_s: f64,
+    /// Not counted on this device but divided among several by what each of them did.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub estimated: bool,
 }
 
 /// What a detector or a rule sees in one turn, after its own hysteresis.

@@ -65,6 +65,9 @@ pub struct BlockedTask {
     pub wchan: String,
     /// Its cgroup path.
     pub cgroup: String,
+    /// How often it was switched to or away from (`voluntary_ctxt_switches` and `nonvoluntary_ctxt_switches` of its status): the same number twice
+    /// means that it has not run in between. None where the kernel does not tell.
+    pub switches: Option<u64>,
 }
 
 /// A directory of /var/log/pods: `NAMESPACE_NAME_UID`.
