@@ -15,7 +15,8 @@ if [ ! -e "$out/done" ]; then
     for source in "$here"/tools/*.c; do
         tool=$(basename "$source" .c) libraries=''
         [ "$tool" != quotadisk ] || libraries=$(pkg-config --cflags --libs fuse3)
-        # shellcheck disable=SC2086 -- a list of flags
+        # A list of flags, so not quoted.
+        # shellcheck disable=SC2086
         cc -O2 -Wall -Wextra -Werror -pthread -o "$part/$tool" "$source" $libraries
     done
     touch "$part/done"

@@ -12,7 +12,8 @@ lab_enter() {
     [ "$(id -u)" = 0 ] || skip "lacks root: loop devices, mounts and FUSE"
     [ -e /dev/fuse ] || skip "lacks /dev/fuse"
     [ -e /dev/loop-control ] || skip "lacks /dev/loop-control"
-    need unshare util-linux && unshare -m true 2>/dev/null || skip "lacks the right to make a mount namespace"
+    need unshare util-linux || skip "lacks unshare"
+    unshare -m true 2>/dev/null || skip "lacks the right to make a mount namespace"
     # With the namespace all mounts of a run end, whichever way the run ends.
     [ -n "${LAB_INSIDE:-}" ] || LAB_INSIDE=1 exec unshare -m --propagation private "$0" "$@"
     unset LAB_INSIDE
@@ -33,12 +34,14 @@ lab_enter() {
 }
 
 own() { lab_owned="$lab_owned $1"; }
+# Ours to end: started by this very shell, and not another that has its number by now.
+lab_ours() { [ "$(sed 's/.*) . //; s/ .*//' "/proc/$1/stat" 2>/dev/null)" = $$ ]; }
 
 lab_cleanup() {
     for lab_disk in "$LAB"/disks/*; do [ ! -e "$lab_disk/pid" ] || disk_mode "$(basename "$lab_disk")" normal 2>/dev/null; done
-    for lab_pid in $lab_owned; do kill "$lab_pid" 2>/dev/null; done
+    for lab_pid in $lab_owned; do ! lab_ours "$lab_pid" || kill "$lab_pid" 2>/dev/null; done
     sleep 0.3
-    for lab_pid in $lab_owned; do kill -9 "$lab_pid" 2>/dev/null; done
+    for lab_pid in $lab_owned; do ! lab_ours "$lab_pid" || kill -9 "$lab_pid" 2>/dev/null; done
     for lab_disk in "$LAB"/disks/*; do [ ! -e "$lab_disk/pid" ] || disk_down "$(basename "$lab_disk")"; done
     umount "$LAB/memory" 2>/dev/null || umount -l "$LAB/memory"
     [ -n "${LAB_KEEP:-}" ] || rm -rf --one-file-system "$LAB"
@@ -57,10 +60,10 @@ disk_up() {
     # Without limits until the file system is made.
     quotadisk "$LAB/memory/$1" "$lab_disk/fuse" 0 0 0 2>"$lab_disk/log" &
     printf '%s\n' $! >"$lab_disk/pid"
-    for lab_try in $(seq 50); do [ ! -e "$lab_disk/fuse/disk" ] || break; sleep 0.1; done
+    for _ in $(seq 50); do [ ! -e "$lab_disk/fuse/disk" ] || break; sleep 0.1; done
     [ -e "$lab_disk/fuse/disk" ] || { say "quotadisk $1 does not come up: $(cat "$lab_disk/log")"; return 1; }
     # Others take loop devices too: the free one may be gone by the time it is asked for.
-    for lab_try in $(seq 20); do
+    for _ in $(seq 20); do
         losetup --find --show --direct-io=on "$lab_disk/fuse/disk" >"$lab_disk/dev" 2>"$lab_disk/log" && break
         sleep 0.2
     done
@@ -79,7 +82,8 @@ disk_down() {
     lab_disk=$LAB/disks/$1
     disk_mode "$1" normal 2>/dev/null
     disk_limits "$1" 0 0 0 2>/dev/null
-    if mountpoint -q "$lab_disk/mnt"; then umount "$lab_disk/mnt" 2>/dev/null || umount -l "$lab_disk/mnt"; fi
+    # Not mountpoint(1): on an XFS that has shut down stat fails, and the mount would stay.
+    if grep -qF " $lab_disk/mnt " /proc/self/mountinfo; then umount "$lab_disk/mnt" 2>/dev/null || umount -l "$lab_disk/mnt"; fi
     [ ! -s "$lab_disk/dev" ] || losetup -d "$(cat "$lab_disk/dev")" 2>/dev/null
     umount "$lab_disk/fuse" 2>/dev/null || umount -l "$lab_disk/fuse" 2>/dev/null
     kill "$(cat "$lab_disk/pid")" 2>/dev/null

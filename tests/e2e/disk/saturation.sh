@@ -39,7 +39,7 @@ done
 [ -z "${SATURATION_KEEP:-}" ] || arguments+=(--keep "$SATURATION_KEEP")
 if [ $daemon = yes ]; then
     mkdir "$LAB/run"
-    printf 'TODO\n' >"$LAB/config.toml"
+    printf '[agent]\nperiod = "%ss"\n[detect.disk_saturated]\nbaseline_windows = %s\n' "$window" "$baseline" >"$LAB/config.toml"
     arguments+=(--program "$NODE_STEWARD" --config "$LAB/config.toml" --socket "$LAB/run/api.sock")
 fi
 python3 "$lab_here/saturation/main.py" "${arguments[@]}"

@@ -139,7 +139,7 @@ def show(disk, family, arguments, rows, told, busy):
     def cell(row):
         f, verdict = row["figures"], row["verdicts"].get(OURS, row["verdicts"][CROSS_CHECK])
         said = {True: "SAT", False: "-", None: "?"}[verdict]
-        return f"[{row['p95'] / row['idle']:.1f}x {'HARM' if row['harm'] else 'well'} {said} q{f['aqu']:.1f} aw{f['await']:.1f} some{f['some']:.0f} ut{f['util']:.0f}]"
+        return f"[{row['p95'] / row['idle']:.1f}x {'HARM' if row['harm'] else 'well'} {said} q{f['aqu']:.1f} aw{f['await']:.1f} some{f['some']:.0f} ut{f['util']:.0f} cpu{f['cpu']:.0f}]"
 
     words = " ".join(f"{k}={v}" for k, v in arguments.items() if k != "seed")
     print(f"case {disk.name} {family}: {words}\n     {' '.join(cell(row) for row in rows)} load {busy:.1f}; {told}", flush=True)
@@ -182,6 +182,7 @@ def main():
     c, harmed = counts[judged], sum(row["harm"] for row in rows)
     scale = f"{len(rows)} windows of {options.window:g} s, {len(lab.disks) * options.scenarios} scenarios, {len(lab.disks)} disks, seed {options.seed}"
     print(f"{scale}; harmed: {harmed}; load average {min(r['load'] for r in rows):.1f} to {max(r['load'] for r in rows):.1f}; status missed {lab.windows.misses} times")
+    print(f"windows in which tasks waited for a processor more than half of the time: {sum(row['figures']['cpu'] > 50 for row in rows)}")
     if OURS in counts:
         same = sum(row["verdicts"][OURS] == row["verdicts"][CROSS_CHECK] for row in rows)
         print(f"{OURS} and {CROSS_CHECK} agree in {same} of {len(rows)} windows")

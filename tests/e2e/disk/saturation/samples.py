@@ -1,4 +1,4 @@
-"""Reads /proc/diskstats, /proc/pressure/io and /proc/stat twenty times a second and answers what happened between two moments.
+"""Reads /proc/diskstats, /proc/pressure and /proc/stat twenty times a second and answers what happened between two moments.
 It refuses to answer for a moment that it did not see within a tenth of a second."""
 import bisect
 import threading
@@ -12,19 +12,23 @@ def clock():
     return time.clock_gettime(time.CLOCK_MONOTONIC) * 1000
 
 
+def some(pressure):
+    return int(pressure.split("total=")[1].split()[0])
+
+
 class Samples(threading.Thread):
     def __init__(self, devices):
         super().__init__(daemon=True)
         self.devices, self.times, self.rows, self.ended = devices, [], [], threading.Event()
 
     def run(self):
-        files = [open(path, "rb", buffering=0) for path in ("/proc/diskstats", "/proc/pressure/io", "/proc/stat")]
+        files = [open(path, "rb", buffering=0) for path in ("/proc/diskstats", "/proc/pressure/io", "/proc/pressure/cpu", "/proc/stat")]
         while not self.ended.wait(EVERY):
             for file in files:
                 file.seek(0)
             at = clock()
-            disks, pressure, stat = (file.read(1 << 18).decode() for file in files)
-            self.rows.append((self.of_disks(disks), int(pressure.split("total=")[1].split()[0]), [int(n) for n in stat.split(None, 11)[1:9]]))
+            disks, io, cpu, stat = (file.read(1 << 18).decode() for file in files)
+            self.rows.append((self.of_disks(disks), some(io), some(cpu), [int(n) for n in stat.split(None, 11)[1:9]]))
             self.times.append(at)  # Last: whoever sees the time finds the row.
 
     def of_disks(self, text):
@@ -40,7 +44,7 @@ class Samples(threading.Thread):
 
     def between(self, device, start, end):
         """The figures of one window, by the definitions of iostat; times wrap at 2^32."""
-        (t0, (disks0, some0, cpu0)), (t1, (disks1, some1, cpu1)) = self.at(start), self.at(end)
+        (t0, (disks0, io0, wait0, cpu0)), (t1, (disks1, io1, wait1, cpu1)) = self.at(start), self.at(end)
         dt = t1 - t0
         d = [(b - a) % (1 << 32) for a, b in zip(disks0[device], disks1[device])]
         d += [0] * (17 - len(d))
@@ -53,6 +57,7 @@ class Samples(threading.Thread):
             "await": (d[3] + d[7]) / ios if ios else 0,
             "aqu": (d[3] + d[7] + d[14] + d[16]) / dt,
             "util": d[9] / dt * 100,
-            "some": (some1 - some0) / dt / 10,
+            "some": (io1 - io0) / dt / 10,
+            "cpu": (wait1 - wait0) / dt / 10,
             "iowait": (cpu1[4] - cpu0[4]) / jiffies * 100 if jiffies else 0,
         }
