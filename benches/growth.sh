@@ -89,7 +89,10 @@ trap 'exit 130' INT TERM
 mkdir "$work/disks" "$group"
 for number in $(seq $disks); do
     truncate -s 64M "$work/disks/$number"
-    loops+=("$(losetup --find --show "$work/disks/$number")")
+    # Others take loop devices too: the free one may be gone by the time it is asked for.
+    for _ in $(seq 20); do loop=$(losetup --find --show "$work/disks/$number" 2>/dev/null) && break; sleep 0.1; done
+    [ -n "$loop" ] || skip "no loop device to be had"
+    loops+=("$loop")
 done
 # shellcheck disable=SC2016 # the inner shell's words
 sh -c 'echo $$ >"$1/cgroup.procs" && shift && exec unshare --mount --pid --fork --mount-proc --cgroup --propagation private "$@"' \
