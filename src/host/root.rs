@@ -2,35 +2,41 @@
 //! It refuses `..` and absolute symlinks that lead out: the kernel resolves the path as if the root were `/`.
 
 use std::fmt;
-use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
-use nix::errno::Errno;
-use nix::fcntl::{self, OFlag, OpenHow, ResolveFlag};
-use nix::sys::stat::Mode;
-
-use super::error::{HostError, HostResult, Reason};
+use super::error::HostResult;
 use super::kernel::{Kernel, Live, Recorded};
+use super::layers::{Layer, beneath};
+use super::tape::Tape;
 
 /// A machine, real or recorded.
 pub struct Host {
-    pub(super) dir: OwnedFd,
+    /// The topmost first; one for a real machine.
+    pub(super) layers: Vec<Layer>,
     root: PathBuf,
     pub(super) kernel: Box<dyn Kernel>,
+    pub(super) tape: Option<Tape>,
 }
 
 impl Host {
     /// The machine whose `/` is `root`. Anything but `/` is a recording: system calls are answered from it and no program is run.
     pub fn new(root: &Path) -> HostResult<Self> {
-        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let dir = fcntl::open(root, flags, Mode::empty()).map_err(|errno| HostError {
-            act: "take as root",
-            path: root.to_owned(),
-            reason: Reason::System(errno),
-        })?;
         let real = root == Path::new("/");
         let kernel: Box<dyn Kernel> = if real { Box::new(Live) } else { Box::new(Recorded) };
-        Ok(Self { dir, root: root.to_owned(), kernel })
+        Ok(Self { layers: vec![Layer::new(root, !real)?], root: root.to_owned(), kernel, tape: None })
+    }
+
+    /// A recording whose later directories lie on top of the earlier ones: the last one that knows a path answers, and listings are put together.
+    pub fn layered(roots: &[PathBuf]) -> HostResult<Self> {
+        let layers = roots.iter().rev().map(|root| Layer::new(root, true)).collect::<HostResult<Vec<_>>>()?;
+        let root = roots.last().cloned().unwrap_or_default();
+        Ok(Self { layers, root, kernel: Box::new(Recorded), tape: None })
+    }
+
+    /// The same machine, with everything that is read from now on kept for [`Host::taken`].
+    pub fn taping(mut self) -> Self {
+        self.tape = Some(Tape::default());
+        self
     }
 
     /// Whether this is the machine itself.
@@ -42,39 +48,12 @@ impl Host {
     pub fn outside_path(&self, path: &Path) -> PathBuf {
         self.root.join(beneath(path))
     }
-
-    /// Opens `path` beneath the root.
-    pub(super) fn open(&self, path: &Path, flags: OFlag) -> Result<OwnedFd, Errno> {
-        let flags = flags | OFlag::O_CLOEXEC;
-        let relative = beneath(path);
-        let how = OpenHow::new().flags(flags).resolve(ResolveFlag::RESOLVE_IN_ROOT);
-        match fcntl::openat2(self.dir.as_fd(), &relative, how) {
-            // Kernels before 5.6 have no such call: they get a plain walk, in which `beneath` has removed every `..`.
-            Err(Errno::ENOSYS) => fcntl::openat(self.dir.as_fd(), &relative, flags, Mode::empty()),
-            other => other,
-        }
-    }
 }
 
 impl fmt::Debug for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Host").field("root", &self.root).finish_non_exhaustive()
     }
-}
-
-/// The path without its leading slash and without `.` and `..` steps above the root (`Path::join` would drop the root for an absolute path).
-fn beneath(path: &Path) -> PathBuf {
-    let mut clean = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::Normal(name) => clean.push(name),
-            Component::ParentDir => {
-                clean.pop();
-            }
-            Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
-        }
-    }
-    if clean.as_os_str().is_empty() { PathBuf::from(".") } else { clean }
 }
 
 #[cfg(test)]
@@ -96,5 +75,37 @@ mod tests {
         std::os::unix::fs::symlink("/etc/hostname", root.path().join("link")).unwrap();
         let host = Host::new(root.path()).unwrap();
         assert!(host.read(Path::new("/link"), 1 << 20).unwrap().is_none(), "read the machine's own file");
+    }
+
+    #[test]
+    #[allow(clippy::disallowed_methods)] // Makes the recording that is read.
+    fn the_last_layer_answers_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let put = |layer: &str, path: &str, text: &str| {
+            let file = dir.path().join(layer).join(path);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, text).unwrap();
+        };
+        put("base", "proc/1/io", "old");
+        put("base", "proc/2/io", "gone later");
+        put("base", "proc/uptime", "1");
+        put("one", "proc/1/io", "new");
+        put("one", ".recorded/gone", "/proc/2\n");
+        put("one", ".recorded/errno.json", r#"{"/proc/pressure/io": 95}"#);
+        put("two", "proc/3/io", "came");
+        let roots = ["base", "one", "two"].map(|layer| dir.path().join(layer));
+        let host = Host::layered(&roots).unwrap();
+        let text = |path: &str| host.read_text(Path::new(path)).unwrap();
+        assert_eq!(text("/proc/1/io").as_deref(), Some("new"));
+        assert_eq!(text("/proc/2/io"), None);
+        assert_eq!(text("/proc/3/io").as_deref(), Some("came"));
+        assert_eq!(text("/proc/uptime").as_deref(), Some("1"));
+        let errno = host.read_text(Path::new("/proc/pressure/io")).unwrap_err().errno();
+        assert_eq!(errno, Some(nix::errno::Errno::EOPNOTSUPP));
+        let names: Vec<_> = host.list(Path::new("/proc")).unwrap().unwrap().into_iter().map(|e| e.name).collect();
+        assert_eq!(names, ["1", "3", "uptime"]);
+        let below = Host::layered(&roots[..1]).unwrap();
+        assert!(below.exists(Path::new("/proc/2/io")));
+        assert!(Host::layered(&[dir.path().join("none")]).is_err());
     }
 }

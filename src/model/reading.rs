@@ -1,9 +1,9 @@
 //! What came of looking at something. It refuses to let "could not look" pass for a value.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The three outcomes of a read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "state")]
 pub enum Reading<T> {
     /// It was read just now, and `from` says where.

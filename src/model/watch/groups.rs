@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::devices::Dev;
+use crate::model::time::Mono;
 
 /// Cumulative I/O.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -41,6 +42,8 @@ pub struct ProcessIo {
     pub comm: String,
     /// Its cgroup, version 2 path or that of the systemd hierarchy; empty where unknown.
     pub cgroup: String,
+    /// When its counters were read: on a large host not every process is read in every turn.
+    pub taken: Mono,
     /// `read_bytes` of the storage layer.
     pub read_bytes: u64,
     /// `write_bytes` less `cancelled_write_bytes`.

@@ -85,7 +85,7 @@ pub struct Smart {
 }
 
 /// One controller.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NvmeController {
     /// Such as `nvme0`.
@@ -100,6 +100,8 @@ pub struct NvmeController {
     pub volume: String,
     /// Names of its namespaces' disks, such as `nvme0n1`.
     pub disks: Vec<String>,
+    /// When the pages below were read: windows are made between two of these, since a page that was not due is shown again. 0 before the first.
+    pub pages_taken: crate::model::time::Mono,
     /// Page 0xD0, where the model has one and it was due.
     pub ebs: super::super::Reading<EbsPage>,
     /// Page 0x02.
