@@ -69,16 +69,21 @@ fn foresee(host: &Host, settings: &Settings, options: &ReserveArgs) -> Result<Fo
 }
 
 /// This machine's kubelet, or, on a machine without one, the product's that the profile stands for.
-pub(super) fn found_or_imagined(host: &Host, settings: &Settings) -> Result<Setup, Failure> {
+fn found_or_imagined(host: &Host, settings: &Settings) -> Result<Setup, Failure> {
+    found(host, settings)?.map_or_else(|| imagined(settings), Ok)
+}
+
+/// This machine's kubelet; none where none is set up.
+pub(super) fn found(host: &Host, settings: &Settings) -> Result<Option<Setup>, Failure> {
     match setup::find(host, &settings.kubelet) {
-        Ok(setup) if setup.layout != Layout::StandAlone => Ok(setup),
-        Ok(_) | Err(PlaceError::NoLayout(_)) => imagined(settings),
+        Ok(setup) => Ok(Some(setup).filter(|setup| setup.layout != Layout::StandAlone)),
+        Err(PlaceError::NoLayout(_)) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }
 
 /// A kubelet whose main file holds what the profile's product puts there besides the reservations: its hard eviction.
-fn imagined(settings: &Settings) -> Result<Setup, Failure> {
+pub(super) fn imagined(settings: &Settings) -> Result<Setup, Failure> {
     let profile = reserve::profile(&settings.reserve.profile).map_err(Failure::Usage)?;
     // The thresholds do not depend on the size; profiles that need settings for their amounts have none.
     let smallest =

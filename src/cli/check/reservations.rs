@@ -1,4 +1,4 @@
-//! `check`: one look at this machine, without root and without a cluster. It refuses to write anywhere but into its scratch directory.
+//! The first half of `check`: this machine, and what would be reserved on it. It refuses to write anywhere but into its scratch directory.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -7,10 +7,10 @@ use anstyle::{AnsiColor, Style};
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::json;
 
-use super::args::{CheckArgs, Common, Output};
-use super::{Ending, Failure, print_json, reserve as reserve_verb, view};
 use crate::agent::forecast::{self, Forecast, Unforeseeable};
 use crate::agent::{Settings, judge};
+use crate::cli::args::{CheckArgs, Common};
+use crate::cli::{Failure, reserve as reserve_verb, view};
 use crate::host::{Host, Wanted};
 use crate::kubelet::render;
 use crate::kubelet::target::Moment;
@@ -26,27 +26,45 @@ struct Row {
     forecast: Result<Forecast, Unforeseeable>,
 }
 
-pub(super) fn run(common: &Common, options: &CheckArgs) -> Result<Ending, Failure> {
-    let host = common.host()?;
-    let mut settings = common.settings(&host)?;
-    options.wish.apply(&mut settings);
+/// This machine and what would be reserved on it.
+pub(super) struct Reservations {
+    machine: Machine,
+    opinion: Reading<SecondOpinion>,
+    rows: Vec<Row>,
+    forecast: Forecast,
+    findings: Vec<Complaint>,
+    volume: Option<String>,
+    file: PathBuf,
+}
+
+/// Looks, computes, and writes the result into the scratch directory.
+pub(super) fn look(
+    host: &Host,
+    common: &Common,
+    settings: &Settings,
+    options: &CheckArgs,
+) -> Result<Reservations, Failure> {
     let mut question = options.wish.question();
     question.installed_memory = true;
-    let setup = reserve_verb::found_or_imagined(&host, &settings)?;
-    let machine = forecast::facts(&host, &settings, Some(&setup), &question);
+    let found = reserve_verb::found(host, settings)?;
+    let setup_for = |settings: &Settings| match &found {
+        Some(setup) => Ok(setup.clone()),
+        None => reserve_verb::imagined(settings),
+    };
+    let setup = setup_for(settings)?;
+    let machine = forecast::facts(host, settings, Some(&setup), &question);
     let mut rows = Vec::new();
     for profile in reserve::ALL {
         let mut settings = settings.clone();
         let chosen = profile.name() == settings.reserve.profile;
         profile.name().clone_into(&mut settings.reserve.profile);
-        let setup = reserve_verb::found_or_imagined(&host, &settings)?;
-        let forecast = forecast::forecast(machine.clone(), &settings, &setup, &question);
+        let forecast = forecast::forecast(machine.clone(), &settings, &setup_for(&settings)?, &question);
         rows.push(Row { name: profile.name(), summary: profile.summary(), chosen, forecast });
     }
     let chosen = rows.iter().find(|row| row.chosen).map(|row| row.forecast.clone());
     let forecast =
         chosen.ok_or_else(|| Failure::Usage(format!("there is no profile {:?}", settings.reserve.profile)))??;
-    let mut findings = judge::judge(&host, &forecast, &setup, Moment::Late);
+    let mut findings = judge::judge(host, &forecast, &setup, Moment::Late);
     if setup.is_imagined() {
         // No kubelet is set up here, so what one of some version might complain of is no problem of this machine's.
         findings
@@ -54,24 +72,10 @@ pub(super) fn run(common: &Common, options: &CheckArgs) -> Result<Ending, Failur
             .filter(|finding| finding.severity == Weight::Warning)
             .for_each(|finding| finding.severity = Weight::Advice);
     }
-    let volume = crate::agent::volume::missing(&host);
+    let volume = crate::agent::volume::missing(host);
     let file = write_result(common, options, &forecast)?;
-    let opinion = second_opinion::ask(&host);
-    let seen = Seen {
-        machine: &machine,
-        opinion: &opinion,
-        rows: &rows,
-        forecast: &forecast,
-        findings: &findings,
-        volume: volume.as_deref(),
-        file: &file,
-    };
-    match common.output {
-        Output::Json => print_json(&seen.as_json(&settings))?,
-        Output::Text => seen.print(common, &settings)?,
-    }
-    let problems = findings.iter().any(|finding| finding.severity > Weight::Advice) || volume.is_some();
-    Ok(if problems { Ending::Problems } else { Ending::Fine })
+    let opinion = second_opinion::ask(host);
+    Ok(Reservations { machine, opinion, rows, forecast, findings, volume, file })
 }
 
 /// The whole configuration that kubelet should have, in a file that a person can look at.
@@ -95,19 +99,14 @@ fn write_result(common: &Common, options: &CheckArgs, forecast: &Forecast) -> Re
     Ok(path)
 }
 
-struct Seen<'a> {
-    machine: &'a Machine,
-    opinion: &'a Reading<SecondOpinion>,
-    rows: &'a [Row],
-    forecast: &'a Forecast,
-    findings: &'a [Complaint],
-    volume: Option<&'a str>,
-    file: &'a Path,
-}
+impl Reservations {
+    /// Whether anything is worse than advice.
+    pub(super) fn troubled(&self) -> bool {
+        self.findings.iter().any(|finding| finding.severity > Weight::Advice) || self.volume.is_some()
+    }
 
-impl Seen<'_> {
-    fn as_json(&self, settings: &Settings) -> serde_json::Value {
-        let mut answer = json!(view::reservations(&settings.reserve.profile, self.forecast));
+    pub(super) fn as_json(&self, settings: &Settings) -> serde_json::Value {
+        let mut answer = json!(view::reservations(&settings.reserve.profile, &self.forecast));
         let profiles: Vec<_> = self
             .rows
             .iter()
@@ -121,7 +120,7 @@ impl Seen<'_> {
             answer.insert("secondOpinion".to_owned(), json!(self.disagreements()));
             answer.insert("profiles".to_owned(), json!(profiles));
             answer
-                .insert("preflight".to_owned(), json!({"verdict": verdict(self.findings), "findings": self.findings}));
+                .insert("preflight".to_owned(), json!({"verdict": verdict(&self.findings), "findings": self.findings}));
             answer.insert("kubeletConfig".to_owned(), json!(self.file));
             answer.insert("containerVolume".to_owned(), json!(self.volume));
         }
@@ -143,7 +142,7 @@ impl Seen<'_> {
         list
     }
 
-    fn print(&self, common: &Common, settings: &Settings) -> Result<(), Failure> {
+    pub(super) fn print(&self, common: &Common, settings: &Settings) -> Result<(), Failure> {
         let mut out = anstream::stdout().lock();
         let (head, dim) = (Style::new().bold(), Style::new().dimmed());
         writeln!(out, "{head}This machine{head:#}")?;
@@ -165,7 +164,7 @@ impl Seen<'_> {
             }
         }
         if common.verbose {
-            for row in self.rows {
+            for row in &self.rows {
                 writeln!(out, "  {:<13} {dim}{}{dim:#}", row.name, row.summary)?;
             }
         }
@@ -185,9 +184,9 @@ impl Seen<'_> {
         writeln!(out, "  {:<16} {}", "allocatable", pairs.join(", "))?;
         writeln!(out, "  {:<16} {}", "written to", self.file.display())?;
         let (colour, words) = match self.findings.iter().map(|finding| finding.severity).max() {
-            Some(Weight::Fatal) => (AnsiColor::Red, verdict(self.findings)),
-            Some(Weight::Warning) => (AnsiColor::Yellow, verdict(self.findings)),
-            _ => (AnsiColor::Green, verdict(self.findings)),
+            Some(Weight::Fatal) => (AnsiColor::Red, verdict(&self.findings)),
+            Some(Weight::Warning) => (AnsiColor::Yellow, verdict(&self.findings)),
+            _ => (AnsiColor::Green, verdict(&self.findings)),
         };
         let style = colour.on_default();
         writeln!(out, "  {:<16} {style}{words}{style:#}", "preflight")?;
@@ -198,7 +197,7 @@ impl Seen<'_> {
         if advice > 0 && !common.verbose {
             writeln!(out, "    {dim}{advice} pieces of advice, shown with -v{dim:#}")?;
         }
-        if let Some(why) = self.volume {
+        if let Some(why) = &self.volume {
             let yellow = AnsiColor::Yellow.on_default();
             writeln!(out, "  {:<16} {yellow}{why}{yellow:#}", "container volume")?;
         }
@@ -218,7 +217,7 @@ impl Seen<'_> {
             };
             (name, value, reading.origin().to_owned())
         }
-        let machine = self.machine;
+        let machine = &self.machine;
         let size = |bytes: &Bytes| human(bytes.0);
         vec![
             row("cores", &machine.cores, ToString::to_string),
@@ -248,7 +247,7 @@ impl Seen<'_> {
         let mut table = Table::new();
         table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
         table.set_header(["", "profile", "for", "cpu", "memory", "storage", "allocatable cpu", "allocatable memory"]);
-        for row in self.rows {
+        for row in &self.rows {
             let mark = if row.chosen { ">" } else { "" };
             match &row.forecast {
                 Err(why) => {
