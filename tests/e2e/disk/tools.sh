@@ -56,7 +56,7 @@ mkdir "$LAB/mute"
 mute "$LAB/mute" >"$LAB/mute.out" &
 muted=$!
 own $muted
-for _ in $(seq 30); do grep -q mounted "$LAB/mute.out" && break; sleep 0.1; done
+for _ in $(seq 30); do grep -qs mounted "$LAB/mute.out" && break; sleep 0.1; done
 if { timeout -s KILL 1 stat -f "$LAB/mute"; } >/dev/null 2>&1; then failed "the mute file system answers nothing"; else ok "the mute file system answers nothing"; fi
 kill $muted; wait $muted 2>/dev/null
 umount -l "$LAB/mute"
