@@ -4,6 +4,8 @@
 
 /// Floor 4: wiring, from settings and facts to a plan and its placing.
 pub mod agent;
+/// Floor 3: the local API on a Unix socket.
+pub mod api;
 /// Floor 5: the command line.
 pub mod cli;
 /// Floor 1: from samples to findings, one detector a file.
@@ -12,6 +14,8 @@ pub mod detect;
 pub mod host;
 /// Floor 2: kubelet's configuration, read, judged and written.
 pub mod kubelet;
+/// Floor 1: from the status to Prometheus text.
+pub mod metrics;
 /// Floor 0: plain words and numbers.
 pub mod model;
 /// Floor 1: from problems to decisions, each "no" with a name.

@@ -9,20 +9,22 @@ use std::path::{Path, PathBuf};
 use syn::visit::Visit;
 
 /// Rooms and their floors. Rooms on one floor do not know each other.
-const FLOORS: [(&str, u8); 10] = [
+const FLOORS: [(&str, u8); 12] = [
     ("model", 0),
     ("reserve", 1),
     ("detect", 1),
     ("policy", 1),
+    ("metrics", 1),
     ("host", 1),
     ("settings", 2),
     ("sample", 2),
     ("kubelet", 2),
+    ("api", 3),
     ("agent", 4),
     ("cli", 5),
 ];
 /// Rooms of pure values: no file, clock, environment, process or runtime.
-const PURE: [&str; 4] = ["model", "reserve", "detect", "policy"];
+const PURE: [&str; 5] = ["model", "reserve", "detect", "policy", "metrics"];
 const IMPURE: [[&str; 2]; 9] = [
     ["std", "fs"],
     ["std", "net"],

@@ -1,0 +1,31 @@
+//! Counters of the agent itself. It refuses one that is not listed here: names are public interface.
+
+use super::page::{Page, Type, as_f64};
+use crate::model::status::Status;
+
+/// A counter's key in the status, its metric, and what it counts.
+pub const COUNTERS: [(&str, &str, &str); 7] = [
+    ("kernelRecords", "kernel_records", "Records read from the kernel's log."),
+    (
+        "kernelRecordsLost",
+        "kernel_records_lost",
+        "Records of the kernel's log that were overwritten before they could be read.",
+    ),
+    ("logLinesDropped", "log_lines_dropped", "Own log lines that were dropped because the journal did not take them."),
+    ("probesStarted", "probes_started", "Probe children started."),
+    ("probesAbandoned", "probes_abandoned", "Probe children given up because they did not answer."),
+    ("apiRequests", "api_requests", "Requests that the local API answered."),
+    (
+        "apiRefused",
+        "api_refused",
+        "Requests that the local API refused for lack of permission, and connections that it closed to make room.",
+    ),
+];
+
+pub(super) fn write(page: &mut Page, status: &Status) {
+    for (key, name, help) in COUNTERS {
+        if let Some(count) = status.counters.get(key) {
+            page.family(name, Type::Counter, "", help).sample(&[], as_f64(*count));
+        }
+    }
+}
