@@ -180,13 +180,17 @@ fn garbage_does_no_harm() {
     };
     for round in 0..300 {
         let length = usize::from(random()) * if round % 10 == 0 { 200 } else { 1 };
-        let mut bytes: Vec<u8> = (0..length).map(|_| random()).collect();
+        let mut bytes: Vec<u8> = (0..length).map(|_| random()).filter(|byte| *byte != b'\n').collect();
         if round % 3 == 0 {
             bytes.splice(0..0, b"GET /v1/status HTTP/1.1\r\n".iter().copied());
         }
         let asked = &bytes;
         let answer = served.raw(asked);
-        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{:?}: {answer}", String::from_utf8_lossy(asked));
+        assert!(
+            answer.is_empty() || answer.starts_with("HTTP/1.1 4"),
+            "{:?}: {answer}",
+            String::from_utf8_lossy(asked)
+        );
     }
     for odd in [
         "GET /v1/status HTTP/9.9\r\n\r\n".to_owned(),
@@ -198,7 +202,11 @@ fn garbage_does_no_harm() {
     ] {
         let asked = odd.as_bytes();
         let answer = served.raw(asked);
-        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{:?}: {answer}", String::from_utf8_lossy(asked));
+        assert!(
+            answer.is_empty() || answer.starts_with("HTTP/1.1 4"),
+            "{:?}: {answer}",
+            String::from_utf8_lossy(asked)
+        );
     }
     assert_eq!(served.get("/v1/status").0, 200);
 }

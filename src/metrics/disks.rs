@@ -136,14 +136,15 @@ fn largest(list: &[Contributor]) -> Vec<(Name, Work)> {
         add(by_name.entry(Name::of(&one.who)).or_default(), &work);
     }
     let unattributed = by_name.remove_entry(&Name::kind("unattributed"));
+    let mut others = by_name.remove_entry(&Name::kind("others"));
     let mut named: Vec<_> = by_name.into_iter().collect();
     named.sort_by(|a, b| b.1.0.total_cmp(&a.1.0));
     if let Some(rest) = named.get(LARGEST..).filter(|rest| !rest.is_empty()) {
-        let mut others = Work::default();
-        rest.iter().for_each(|(_, work)| add(&mut others, work));
+        let all = others.get_or_insert_with(|| (Name::kind("others"), Work::default()));
+        rest.iter().for_each(|(_, work)| add(&mut all.1, work));
         named.truncate(LARGEST);
-        named.push((Name::kind("others"), others));
     }
+    named.extend(others);
     named.extend(unattributed);
     named
 }
@@ -165,6 +166,7 @@ impl Name {
             Who::Unit { unit } => Self { unit: unit.clone(), ..Self::kind("unit") },
             Who::Group { .. } => Self::kind("cgroup"),
             Who::Process { .. } => Self::kind("process"),
+            Who::Others { .. } => Self::kind("others"),
             Who::Unattributed => Self::kind("unattributed"),
         }
     }
@@ -189,13 +191,15 @@ mod tests {
             who,
             share_of_bytes: share,
             share_of_operations: None,
+            estimated: false,
             read_bytes_per_s: 0.0,
             write_bytes_per_s: 100.0 * share,
         };
         let mut list: Vec<_> =
             (0..40).map(|pid| one(Who::Process { pid, comm: format!("dd{pid}"), of: String::new() }, 0.01)).collect();
         list.extend((0..40).map(|n| one(Who::Unit { unit: format!("u{n}.service") }, 0.01)));
-        list.push(one(Who::Unattributed, 0.2));
+        list.push(one(Who::Unattributed, 0.15));
+        list.push(one(Who::Others { count: 3 }, 0.05));
         let shown = largest(&list);
         let names: Vec<_> = shown.iter().map(|(name, _)| name.kind).collect();
         assert_eq!(names, ["process", "unit", "unit", "unit", "unit", "others", "unattributed"]);
