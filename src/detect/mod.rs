@@ -1,10 +1,14 @@
 //! From samples to findings: one detector a file, one line in [`ALL`]. Pure: it refuses files, clocks and processes; time and samples are passed in.
 #![forbid(unsafe_code)]
 
+mod baseline;
 mod blame;
 mod book;
+mod disk_saturated;
 mod disk_stalled;
 mod hold;
+#[cfg(test)]
+mod play;
 mod scene;
 mod slot;
 mod window;
@@ -22,7 +26,7 @@ use crate::model::problem::Problem;
 use crate::model::watch::{Answer, Samples, Wants};
 
 /// Every detector. A new one is its file and its line here.
-pub const ALL: &[fn() -> Box<dyn Slot>] = &[slot::<disk_stalled::DiskStalled>];
+pub const ALL: &[fn() -> Box<dyn Slot>] = &[slot::<disk_stalled::DiskStalled>, slot::<disk_saturated::DiskSaturated>];
 
 /// What the next samples should hold: contributors as soon as a disk has work queued or somebody waits for I/O, waiting tasks while a disk has a problem.
 pub fn wants(scene: &Scene<'_>, problems: &[Problem]) -> Wants {

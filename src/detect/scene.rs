@@ -58,6 +58,21 @@ impl<'a> Scene<'a> {
         self.samples.devices.value().map_or(&[], Vec::as_slice)
     }
 
+    /// Names and numbers of the devices that are judged: whole disks, and loop devices that carry a writable mount.
+    pub fn judged(&self) -> BTreeMap<&'a str, Dev> {
+        judged(self.samples)
+    }
+
+    /// Why no disk can be judged; none where they can.
+    pub fn blind(&self) -> Option<String> {
+        let samples = self.samples;
+        match (samples.counters.value(), samples.devices.value()) {
+            (None, _) => Some(format!("no disk counters: {}", samples.counters.reading.origin())),
+            (_, None) => Some(format!("no list of block devices: {}", samples.devices.reading.origin())),
+            (Some(_), Some(_)) => None,
+        }
+    }
+
     /// A block device by number.
     pub fn device(&self, dev: Dev) -> Option<&'a BlockDevice> {
         self.devices().iter().find(|device| device.dev == dev)
