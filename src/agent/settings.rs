@@ -8,10 +8,10 @@ use crate::host::Host;
 use crate::model::KubeletVersion;
 use crate::reserve::max_pods::Cni;
 use crate::settings::{Merged, SettingsError};
-use crate::{kubelet, reserve};
+use crate::{api, kubelet, metrics, reserve};
 
 /// The sections that are known.
-const SECTIONS: [&str; 4] = ["reserve", "max_pods", "machine", "kubelet"];
+const SECTIONS: [&str; 6] = ["reserve", "max_pods", "machine", "kubelet", "api", "metrics"];
 
 /// All rooms' settings.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +24,10 @@ pub struct Settings {
     pub machine: MachineRules,
     /// `[kubelet]`.
     pub kubelet: kubelet::Rules,
+    /// `[api]`.
+    pub api: api::Rules,
+    /// `[metrics]`.
+    pub metrics: metrics::Rules,
     /// Where each key comes from.
     pub merged: Merged,
 }
@@ -70,6 +74,8 @@ impl Settings {
             max_pods: merged.section("max_pods")?,
             machine: merged.section("machine")?,
             kubelet: merged.section("kubelet")?,
+            api: merged.section("api")?,
+            metrics: merged.section("metrics")?,
             merged,
         };
         reserve::profile(&settings.reserve.profile)

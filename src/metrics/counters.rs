@@ -4,7 +4,7 @@ use super::page::{Page, Type, as_f64};
 use crate::model::status::Status;
 
 /// A counter's key in the status, its metric, and what it counts.
-pub const COUNTERS: [(&str, &str, &str); 7] = [
+pub const COUNTERS: [(&str, &str, &str); 12] = [
     ("kernelRecords", "kernel_records", "Records read from the kernel's log."),
     (
         "kernelRecordsLost",
@@ -14,6 +14,11 @@ pub const COUNTERS: [(&str, &str, &str); 7] = [
     ("logLinesDropped", "log_lines_dropped", "Own log lines that were dropped because the journal did not take them."),
     ("probesStarted", "probes_started", "Probe children started."),
     ("probesAbandoned", "probes_abandoned", "Probe children given up because they did not answer."),
+    ("wakeups", "wakeups", "How often the daemon woke up."),
+    ("pressureAlarms", "pressure_alarms", "Alarms of the kernel that tasks wait for I/O."),
+    ("turnsFailed", "turns_failed", "Turns that failed by a mistake of node-steward."),
+    ("stateWritesFailed", "state_writes_failed", "Writes of the state file that failed in a row."),
+    ("majorFaults", "major_faults", "Pages of the daemon that had to be read from disk."),
     ("apiRequests", "api_requests", "Requests that the local API answered."),
     (
         "apiRefused",
