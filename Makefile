@@ -21,12 +21,15 @@ test-fast:
 
 bench:
 	benches/bootstrap.sh 1000
+	benches/watch.sh 600
+	benches/growth.sh 120
 
-# Full lengths: ten times the random kills, the matrix and the guest's own cases with the older kubelet too.
+# Full lengths: ten times the random kills, the matrix, half an hour of healthy work, and the guest's own cases with the older kubelet too.
 soak:
 	cargo build --release --locked
 	FAULTS_RANDOM_KILLS=600 tests/run.sh faults
 	tests/run.sh matrix
+	tests/healthy/run.sh 30
 	tests/e2e/vm/kubelet-verdict.sh --check tests/e2e/vm/cases
 	tests/e2e/vm/kubelet-verdict.sh --old --check tests/e2e/vm/cases
 

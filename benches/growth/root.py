@@ -85,6 +85,11 @@ def make_disk(root, number, minor):
     put(root, device + "/serial", f"vol{number:017x}\n")
     put(root, device + "/firmware_rev", "1.0     \n")
     link(root, f"/sys/class/nvme/{controller}", ".." + "/.." + device[4:])
+    magic = 0xEC2C0D7E if local else 0x3C23B510
+    for page, size in (("d0", 4096), ("smart", 512)):
+        os.makedirs(f"{root}/.recorded/nvme/{controller}", exist_ok=True)
+        with open(f"{root}/.recorded/nvme/{controller}/{page}.bin", "wb") as file:
+            file.write(((magic.to_bytes(4, "little") if page == "d0" else b"") + bytes(size))[:size])
     block = f"{device}/{name}"
     for key, value in {
         "dev": f"259:{minor}", "size": 209715200, "ro": 0, "removable": 0, "range": 0, "ext_range": 256, "inflight": "       0        0",
@@ -165,8 +170,11 @@ def make(root, pods, groups, processes, disks, mounts):
     lines = mountinfo(pods, disks, mounts)
     for name in ("self", "1"):
         put(root, f"/proc/{name}/mountinfo", "".join(lines))
-    points = [line.split()[4] for line in lines]
-    put(root, "/.recorded/statvfs.json", json.dumps({point: {"totalBytes": 10**11, "availableBytes": 7 * 10**10} for point in points}))
+    room = {"totalBytes": 10**11, "availableBytes": 7 * 10**10, "inodes": 10**8, "inodesFree": 9 * 10**7}
+    answers = {words[4]: {"dev": words[2], **room} for words in map(str.split, lines)}
+    for path in ("/var/lib/kubelet", "/var/lib/containerd", "/var/log", "/var/log/pods"):
+        answers[path] = {"dev": "259:0", **room}
+    put(root, "/.recorded/statvfs.json", json.dumps(answers))
     for line in lines:
         words = line.split()
         if words[8] == "ext4":
