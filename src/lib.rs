@@ -22,6 +22,8 @@ pub mod model;
 pub mod policy;
 /// Floor 1: from a machine's numbers to reservations.
 pub mod reserve;
+/// Floor 1: from log lines to findings.
+pub mod rules;
 /// Floor 2: from the host to readings.
 pub mod sample;
 /// Floor 2: drop-ins to one merged value.

@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 use syn::visit::Visit;
 
 /// Rooms and their floors. Rooms on one floor do not know each other.
-const FLOORS: [(&str, u8); 12] = [
+const FLOORS: [(&str, u8); 13] = [
     ("model", 0),
     ("reserve", 1),
     ("detect", 1),
+    ("rules", 1),
     ("policy", 1),
     ("metrics", 1),
     ("host", 1),
@@ -24,7 +25,7 @@ const FLOORS: [(&str, u8); 12] = [
     ("cli", 5),
 ];
 /// Rooms of pure values: no file, clock, environment, process or runtime.
-const PURE: [&str; 5] = ["model", "reserve", "detect", "policy", "metrics"];
+const PURE: [&str; 6] = ["model", "reserve", "detect", "rules", "policy", "metrics"];
 const IMPURE: [[&str; 2]; 9] = [
     ["std", "fs"],
     ["std", "net"],

@@ -12,10 +12,12 @@ use crate::model::status::{Decision, DiskStatus, Part, PressureStatus, Standing}
 use crate::model::time::Now;
 use crate::model::watch::{Samples, Wants};
 use crate::policy;
+use crate::rules::{self, Reader};
 
 /// What is kept from turn to turn. The detectors' memory is in their slots.
 pub struct State {
     detectors: Vec<Box<dyn Slot>>,
+    log_rules: Reader,
     past: Past,
     book: Book,
 }
@@ -31,6 +33,8 @@ pub struct Stored {
     past: Past,
     book: Book,
     detectors: BTreeMap<String, serde_json::Value>,
+    #[serde(default)]
+    log_rules: rules::Memory,
 }
 
 /// What came of a turn.
@@ -66,6 +70,7 @@ impl State {
     pub fn new() -> Self {
         Self {
             detectors: detect::ALL.iter().map(|make| make()).collect(),
+            log_rules: Reader::default(),
             past: Past::default(),
             book: Book::default(),
         }
@@ -76,9 +81,14 @@ impl State {
         &mut self.detectors
     }
 
+    /// The rules over the kernel's log, to be configured.
+    pub fn log_rules_mut(&mut self) -> &mut Reader {
+        &mut self.log_rules
+    }
+
     /// Every kind of problem that this program knows.
     pub fn catalogue(&self) -> Vec<&'static Entry> {
-        self.detectors.iter().flat_map(|detector| detector.entries()).collect()
+        self.detectors.iter().flat_map(|detector| detector.entries()).chain(Reader::entries()).collect()
     }
 
     /// To be stored.
@@ -89,6 +99,7 @@ impl State {
             past: self.past.clone(),
             book: self.book.clone(),
             detectors: self.detectors.iter().map(|slot| (slot.name().to_owned(), slot.save())).collect(),
+            log_rules: self.log_rules.save(),
         }
     }
 
@@ -96,6 +107,7 @@ impl State {
     pub fn restore(&mut self, mut stored: Stored) -> Vec<String> {
         self.past = stored.past;
         self.book = stored.book;
+        self.log_rules.load(stored.log_rules);
         let memories = self.detectors.iter_mut().filter_map(|slot| {
             let memory = stored.detectors.remove(slot.name())?;
             slot.load(memory).err()
@@ -125,12 +137,17 @@ impl State {
             let kinds: Vec<&'static Kind> = slot.entries().iter().map(|entry| &entry.kind).collect();
             pages.push(Page { kinds, source: Source::Detector, findings: look.findings, unknown });
         }
+        let (findings, standing) = self.log_rules.look(now, samples);
+        let kinds = Reader::entries().map(|entry| &entry.kind).collect();
+        // Even where the log can no longer be read, what it told ends by itself.
+        pages.push(Page { kinds, source: Source::Rule, findings, unknown: None });
+        parts.push(Part { name: "rules".to_owned(), standing });
         let blame = &scene.blame;
         let changes = self.book.turn(now, pages, |finding| {
             finding.device.and_then(|device| blame.get(&device)).cloned().unwrap_or_default()
         });
         let problems = self.book.problems().to_vec();
-        let catalogue: Vec<&Entry> = self.detectors.iter().flat_map(|detector| detector.entries()).collect();
+        let catalogue = self.catalogue();
         let decisions = policy::decide(rules, &catalogue, ground, now, &problems);
         let name_of = |dev| scene.device(dev).map(|device| device.name.clone()).unwrap_or_else(|| dev.to_string());
         let contributors = blame.iter().map(|(dev, list)| (name_of(*dev), list.clone())).collect();
