@@ -108,6 +108,12 @@ impl<'ast> Visit<'ast> for Paths {
     }
 }
 
+/// Whether a room has a file or folder of this name.
+fn has_file(room: &str, name: &str) -> bool {
+    let room = project().join("src").join(room);
+    room.join(name).is_dir() || room.join(format!("{name}.rs")).is_file()
+}
+
 /// What is wrong with a file of a room, in sentences.
 fn violations(room: &str, code: &str) -> Vec<String> {
     let rooms: Vec<_> = FLOORS.iter().map(|(name, _)| *name).collect();
@@ -117,8 +123,8 @@ fn violations(room: &str, code: &str) -> Vec<String> {
         let other = match segments[..] {
             ["crate" | "node_steward", other, ..] => Some(other),
             ["super", "super", other, ..] if rooms.contains(&other) => Some(other),
-            // A room's own mod.rs may reach its neighbours by `super` once.
-            ["super", other, ..] if rooms.contains(&other) => Some(other),
+            // A room's own mod.rs may reach its neighbours by `super` once; elsewhere it is the room's own file of that name.
+            ["super", other, ..] if rooms.contains(&other) && !has_file(room, other) => Some(other),
             _ => None,
         };
         if let Some(other) = other.filter(|other| rooms.contains(other) && *other != room)

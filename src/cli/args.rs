@@ -62,6 +62,11 @@ pub enum Verb {
         #[command(subcommand)]
         verb: ConfigVerb,
     },
+    /// Try the rules over log text
+    Rules {
+        #[command(subcommand)]
+        verb: RulesVerb,
+    },
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -69,6 +74,16 @@ pub enum Verb {
     },
     /// Print the manual page
     Man,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum RulesVerb {
+    /// Run the rules over a log file: which rule matches which line
+    Test {
+        /// Raw /dev/kmsg records, dmesg's output in any of its forms, or a syslog file
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -5,6 +5,7 @@ mod bootstrap;
 mod check;
 mod config;
 mod reserve;
+mod rules;
 mod view;
 
 use std::io::{self, Write};
@@ -19,7 +20,7 @@ use crate::agent::forecast::Unforeseeable;
 use crate::host::{Host, HostError};
 use crate::kubelet::PlaceError;
 use crate::settings::SettingsError;
-use args::{Args, Common, ConfigVerb, Verb};
+use args::{Args, Common, ConfigVerb, RulesVerb, Verb};
 
 /// How a run ended, as scripts see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +67,8 @@ enum Failure {
     Place(#[from] PlaceError),
     #[error(transparent)]
     Unforeseeable(#[from] Unforeseeable),
+    #[error("the built-in rules cannot be used: {0}; this is a bug of node-steward")]
+    Rules(String),
     #[error("cannot write the answer: {0}")]
     Output(#[from] io::Error),
     #[error("cannot write the answer: {0}")]
@@ -85,7 +88,7 @@ impl Failure {
                 Unforeseeable::Settings(_) => Ending::Refused,
                 Unforeseeable::Fact(..) => Ending::Failed,
             },
-            Self::Host(_) | Self::Output(_) | Self::Json(_) => Ending::Failed,
+            Self::Host(_) | Self::Rules(_) | Self::Output(_) | Self::Json(_) => Ending::Failed,
         }
     }
 }
@@ -132,6 +135,7 @@ fn dispatch(args: &Args) -> Result<Ending, Failure> {
             config::check(&args.common, kubelet.as_deref(), *kubelet_version)
         }
         Verb::Config { verb: ConfigVerb::Show } => config::show(&args.common),
+        Verb::Rules { verb: RulesVerb::Test { file } } => rules::test(&args.common, file),
         Verb::Completions { shell } => {
             // Into memory first: the generator panics where its output cannot be written.
             let mut script = Vec::new();

@@ -8,4 +8,6 @@ pub(super) mod oom;
 pub(super) mod xfs;
 
 #[cfg(test)]
+mod formats;
+#[cfg(test)]
 mod tests;
