@@ -10,6 +10,7 @@ pub mod protect;
 pub mod settings;
 pub mod turn;
 pub mod volume;
+pub mod watch;
 
 pub use forecast::{Forecast, Question};
 pub use settings::Settings;

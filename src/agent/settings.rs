@@ -8,10 +8,14 @@ use crate::host::Host;
 use crate::model::KubeletVersion;
 use crate::reserve::max_pods::Cni;
 use crate::settings::{Merged, SettingsError};
-use crate::{api, kubelet, metrics, reserve};
+use crate::{api, kubelet, metrics, policy, reserve, rules};
+
+use super::turn::State;
+use super::watch;
 
 /// The sections that are known.
-const SECTIONS: [&str; 6] = ["reserve", "max_pods", "machine", "kubelet", "api", "metrics"];
+const SECTIONS: [&str; 10] =
+    ["reserve", "max_pods", "machine", "kubelet", "watch", "detect", "rules", "policy", "api", "metrics"];
 
 /// All rooms' settings.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +28,14 @@ pub struct Settings {
     pub machine: MachineRules,
     /// `[kubelet]`.
     pub kubelet: kubelet::Rules,
+    /// `[watch]`.
+    pub watch: watch::Rules,
+    /// `[detect]`, a table by detector; [`Settings::configure`] hands them out.
+    pub detect: toml::Table,
+    /// `[rules]`.
+    pub rules: rules::Rules,
+    /// `[policy]`.
+    pub policy: policy::Rules,
     /// `[api]`.
     pub api: api::Rules,
     /// `[metrics]`.
@@ -67,19 +79,56 @@ impl<'de> Deserialize<'de> for Version {
 impl Settings {
     /// Reads the chain of files, or `config` alone, and hands each room its section.
     pub fn load(host: &Host, config: Option<&Path>) -> Result<Self, SettingsError> {
-        let merged = Merged::load(host, config)?;
+        Self::of(Merged::load(host, config)?)
+    }
+
+    /// Hands each room its section of what was merged.
+    pub fn of(merged: Merged) -> Result<Self, SettingsError> {
         merged.only(&SECTIONS)?;
         let settings = Self {
             reserve: merged.section("reserve")?,
             max_pods: merged.section("max_pods")?,
             machine: merged.section("machine")?,
             kubelet: merged.section("kubelet")?,
+            watch: merged.section("watch")?,
+            detect: merged.section("detect")?,
+            rules: merged.section("rules")?,
+            policy: merged.section("policy")?,
             api: merged.section("api")?,
             metrics: merged.section("metrics")?,
             merged,
         };
+        settings.watch.check().map_err(|(key, why)| settings.merged.complaint(&format!("watch.{key}"), &why))?;
+        // Tried on detectors that nobody uses, so that running ones never have half of the new settings.
+        settings.configure(&mut State::new())?;
         reserve::profile(&settings.reserve.profile)
             .map_err(|why| settings.merged.complaint("reserve.profile", &why))?;
         Ok(settings)
+    }
+
+    /// Gives each detector its table, and the rules theirs; who has none has its defaults.
+    pub fn configure(&self, state: &mut State) -> Result<(), SettingsError> {
+        let names: Vec<_> = state.detectors_mut().iter().map(|slot| slot.name()).collect();
+        if let Some(name) = self.detect.keys().find(|name| !names.contains(&name.as_str())) {
+            let known: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+            let why = format!("unknown field `{name}`, expected one of {}", known.join(", "));
+            return Err(self.merged.complaint(&format!("detect.{name}"), &why));
+        }
+        state.log_rules_mut().configure(self.rules.clone());
+        for slot in state.detectors_mut() {
+            let section = match self.detect.get(slot.name()) {
+                None => toml::Table::new(),
+                Some(toml::Value::Table(table)) => table.clone(),
+                Some(other) => {
+                    let why = format!("a {} is no table of settings", other.type_str());
+                    return Err(self.merged.complaint(&format!("detect.{}", slot.name()), &why));
+                }
+            };
+            slot.configure(section).map_err(|misfit| {
+                let path = format!("detect.{}.{}", slot.name(), misfit.path);
+                self.merged.complaint(path.trim_end_matches('.'), &misfit.why)
+            })?;
+        }
+        Ok(())
     }
 }

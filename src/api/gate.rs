@@ -23,15 +23,19 @@ impl Gate {
     /// Looks the groups up in /etc/group. A write group that is not there is said and lets nobody in.
     pub fn new(host: &Host, rules: &Rules) -> HostResult<(Self, Option<String>)> {
         let bytes = host.read(Path::new("/etc/group"), 1 << 20)?.unwrap_or_default();
-        let groups = String::from_utf8_lossy(&bytes).into_owned();
-        let writers = rules.write_group.as_deref().and_then(|name| number(&groups, name));
+        Ok(Self::of(&String::from_utf8_lossy(&bytes), rules))
+    }
+
+    /// The same from the text of /etc/group.
+    pub fn of(groups: &str, rules: &Rules) -> (Self, Option<String>) {
+        let writers = rules.write_group.as_deref().and_then(|name| number(groups, name));
         let missing = match (&rules.write_group, writers) {
             (Some(name), None) => {
                 Some(format!("api.write_group: /etc/group has no group {name:?}: only root may write"))
             }
             _ => None,
         };
-        Ok((Self { readers: number(&groups, READERS), writers, own: crate::host::own_uid() }, missing))
+        (Self { readers: number(groups, READERS), writers, own: crate::host::own_uid() }, missing)
     }
 
     /// Whether the peer may read.

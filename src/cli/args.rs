@@ -57,6 +57,8 @@ pub enum Verb {
     Reserve(ReserveArgs),
     /// Compute the reservations and place them in kubelet's configuration
     Bootstrap(BootstrapArgs),
+    /// Watch the node: the daemon
+    Run(RunArgs),
     /// Look after settings and kubelet configurations
     Config {
         #[command(subcommand)]
@@ -143,6 +145,13 @@ pub struct ReserveArgs {
     /// Its installed memory, for the profiles that take the size on the label
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub installed_memory: Option<Quantity>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct RunArgs {
+    /// Do nothing about problems, whatever the settings say
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -6,6 +6,7 @@ mod check;
 mod config;
 mod reserve;
 mod rules;
+mod run;
 mod view;
 
 use std::io::{self, Write};
@@ -17,6 +18,7 @@ use clap::{CommandFactory, Parser};
 use crate::agent::Settings;
 use crate::agent::bootstrap::BootstrapError;
 use crate::agent::forecast::Unforeseeable;
+use crate::agent::watch::LifeError;
 use crate::host::{Host, HostError};
 use crate::kubelet::PlaceError;
 use crate::settings::SettingsError;
@@ -69,6 +71,8 @@ enum Failure {
     Unforeseeable(#[from] Unforeseeable),
     #[error("the built-in rules cannot be used: {0}; this is a bug of node-steward")]
     Rules(String),
+    #[error(transparent)]
+    Life(#[from] LifeError),
     #[error("cannot write the answer: {0}")]
     Output(#[from] io::Error),
     #[error("cannot write the answer: {0}")]
@@ -87,6 +91,11 @@ impl Failure {
             Self::Bootstrap(BootstrapError::Unforeseeable(error)) | Self::Unforeseeable(error) => match error {
                 Unforeseeable::Settings(_) => Ending::Refused,
                 Unforeseeable::Fact(..) => Ending::Failed,
+            },
+            Self::Life(error) => match error {
+                LifeError::Settings(_) => Ending::Usage,
+                LifeError::Second(_) => Ending::Refused,
+                LifeError::Host(_) | LifeError::Runtime(_) => Ending::Failed,
             },
             Self::Host(_) | Self::Rules(_) | Self::Output(_) | Self::Json(_) => Ending::Failed,
         }
@@ -130,6 +139,7 @@ fn dispatch(args: &Args) -> Result<Ending, Failure> {
     match &args.verb {
         Verb::Check(options) => check::run(&args.common, options),
         Verb::Reserve(options) => reserve::run(&args.common, options),
+        Verb::Run(options) => run::run(&args.common, options),
         Verb::Bootstrap(options) => bootstrap::run(&args.common, options),
         Verb::Config { verb: ConfigVerb::Check { kubelet, kubelet_version } } => {
             config::check(&args.common, kubelet.as_deref(), *kubelet_version)

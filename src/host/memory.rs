@@ -33,3 +33,9 @@ pub fn lock(what: Locked) -> Result<(), String> {
     }
     mlockall(MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE | on_fault).map_err(said)
 }
+
+/// Major page faults of this thread so far: each one waited for a disk.
+pub fn major_faults() -> u64 {
+    use nix::sys::resource::{UsageWho, getrusage};
+    getrusage(UsageWho::RUSAGE_THREAD).map_or(0, |usage| u64::try_from(usage.major_page_faults()).unwrap_or(0))
+}

@@ -16,6 +16,7 @@ mod peer;
 mod pressure;
 pub mod probe;
 mod root;
+mod runtime;
 mod service;
 mod signals;
 mod tape;

@@ -52,14 +52,28 @@ pub struct Merged {
 impl Merged {
     /// Reads the chain, or `config` alone.
     pub fn load(host: &Host, config: Option<&Path>) -> Result<Self, SettingsError> {
-        let mut merged = Self::default();
+        Self::of(&Self::read(host, config)?)
+    }
+
+    /// The texts of the chain, or of `config` alone, in the order in which they count: all that touches a file system.
+    pub fn read(host: &Host, config: Option<&Path>) -> Result<Vec<(PathBuf, Vec<u8>)>, SettingsError> {
+        let mut texts = Vec::new();
         for file in files(host, config)? {
             let bytes = host.read(&file, MOST_BYTES).map_err(|error| SettingsError::new(&file, error.to_string()))?;
             match bytes {
-                Some(bytes) => merged.add(&file, &bytes)?,
+                Some(bytes) => texts.push((file, bytes)),
                 None if config.is_some() => return Err(SettingsError::new(&file, "there is no such file".to_owned())),
                 None => {}
             }
+        }
+        Ok(texts)
+    }
+
+    /// Merges texts that were read before.
+    pub fn of(texts: &[(PathBuf, Vec<u8>)]) -> Result<Self, SettingsError> {
+        let mut merged = Self::default();
+        for (file, bytes) in texts {
+            merged.add(file, bytes)?;
         }
         Ok(merged)
     }

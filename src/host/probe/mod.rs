@@ -1,8 +1,8 @@
 //! Probes: calls that may never return, made in children of a small helper process. It refuses to wait for any of them: a child that is stuck
 //! stays behind, and the helper and the daemon go on.
 //!
-//! The helper is started once, while the disk still answers, by running this program anew: so it holds none of our descriptors, locks or
-//! threads. It forks a child for each question and never runs a program: with the root disk hung, none could be read.
+//! The helper is forked from the daemon and lets go of all that is the daemon's: descriptors, locks, handlers. It forks a child for each question
+//! and never runs a program: with the root disk hung, none could be read.
 
 mod helper;
 mod serve;

@@ -1,0 +1,66 @@
+//! What probe children are asked, and their side of it: everything that touches a file system that may hang. It refuses to run in the daemon
+//! itself, except where the root is a recording.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::host::{Host, Wanted};
+use crate::settings::Merged;
+
+/// A question.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Ask {
+    /// What the settings are made of.
+    Settings {
+        /// One file in place of the chain.
+        config: Option<PathBuf>,
+    },
+    /// Write metrics for node_exporter.
+    Textfile {
+        /// Where.
+        path: PathBuf,
+        /// All of it.
+        text: String,
+    },
+}
+
+/// The settings' texts and /etc/group, which names who may ask.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Texts {
+    /// Files in the order in which they count.
+    pub files: Vec<(PathBuf, String)>,
+    /// /etc/group.
+    pub groups: String,
+}
+
+/// A child's whole life: reads the question, looks, answers.
+pub fn answer(question: Value) -> Value {
+    // The helper has closed every descriptor of the daemon, so the child opens the root anew.
+    let Ok(host) = Host::new(Path::new("/")) else { return Value::Null };
+    let answer = match serde_json::from_value(question) {
+        Ok(Ask::Settings { config }) => serde_json::to_value(texts(&host, config.as_deref())),
+        Ok(Ask::Textfile { path, text }) => serde_json::to_value(textfile(&host, path, text)),
+        Err(_) => return Value::Null,
+    };
+    answer.unwrap_or_default()
+}
+
+/// Reads the settings' texts.
+pub fn texts(host: &Host, config: Option<&Path>) -> Result<Texts, String> {
+    let texts = Merged::read(host, config).map_err(|error| error.to_string())?;
+    let text = |(file, bytes): (PathBuf, Vec<u8>)| match String::from_utf8(bytes) {
+        Ok(text) => Ok((file, text)),
+        Err(error) => Err(format!("{}: not UTF-8 text: {error}", file.display())),
+    };
+    let groups = host.read(Path::new("/etc/group"), 1 << 20).ok().flatten().unwrap_or_default();
+    let groups = String::from_utf8_lossy(&groups).into_owned();
+    Ok(Texts { files: texts.into_iter().map(text).collect::<Result<_, _>>()?, groups })
+}
+
+fn textfile(host: &Host, path: PathBuf, text: String) -> Result<(), String> {
+    let wanted = Wanted { path, bytes: text.into_bytes(), mode: 0o644 };
+    host.write_atomic(&wanted).map(drop).map_err(|error| error.to_string())
+}

@@ -1,0 +1,299 @@
+//! The daemon at work: what may happen, and what is done about it. One thread, and nothing here waits: what may block is asked of probes.
+//! It refuses to keep a sign of life for itself: the watchdog hears of whole turns only.
+
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use sd_notify::NotifyState;
+use serde_json::Value;
+use tokio::sync::mpsc;
+use tokio::time::{Duration, Instant, sleep_until};
+
+use super::ask::Ask;
+use super::engine::Engine;
+use super::pace::Pace;
+use super::probes::Probes;
+use super::reload::{Asker, Reload};
+use super::saved::Saved;
+use super::{figures, lines};
+use crate::agent::Settings;
+use crate::api::{Api, Published};
+use crate::host::probe::Line;
+use crate::host::{self, Host, Log, Priority, Service, Share, Signal, Signals, Trigger, clock};
+use crate::metrics;
+use crate::model::status::Status;
+use crate::model::time::{Mono, Now};
+use crate::model::watch::Samples;
+
+/// For the first probes to answer, so that the second turn sees everything.
+const FIRST_ANSWERS_MS: u64 = 1000;
+
+/// See the head of this file.
+pub struct Daemon {
+    pub(super) host: Host,
+    pub(super) service: Service,
+    pub(super) log: Log,
+    pub(super) settings: Settings,
+    pub(super) config: Option<PathBuf>,
+    pub(super) dry_run: bool,
+    pub(super) boot_id: String,
+    pub(super) state_file: Option<PathBuf>,
+    pub(super) engine: Engine,
+    pub(super) published: Rc<RefCell<Published>>,
+    pub(super) api: Rc<Api>,
+    pub(super) pace: Pace,
+    pub(super) probes: Probes,
+    pub(super) signals: Signals,
+    pub(super) reloads: mpsc::UnboundedReceiver<Asker>,
+    pub(super) triggers: Vec<(Share, Trigger)>,
+    pub(super) reload: Option<Reload>,
+    pub(super) counters: Counters,
+    pub(super) ready: bool,
+}
+
+/// What is counted here.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    wakeups: u64,
+    pressure: u64,
+    panics: u64,
+    unsaved: u64,
+    textfile: u64,
+}
+
+enum Event {
+    Signal(Signal),
+    Line(Result<Line, String>),
+    Pressure(usize, Result<(), String>),
+    Asked(Asker),
+    Due,
+}
+
+impl Daemon {
+    /// Until somebody says stop.
+    pub async fn work(&mut self) {
+        loop {
+            let event = self.event().await;
+            self.counters.wakeups = self.counters.wakeups.saturating_add(1);
+            match event {
+                Event::Signal(Signal::Stop) => return,
+                Event::Signal(Signal::Reload) => self.reload(None),
+                Event::Asked(asker) => self.reload(Some(asker)),
+                Event::Line(line) => self.line(line),
+                Event::Pressure(index, fired) => self.pressure(index, fired),
+                Event::Due => {}
+            }
+            self.due();
+        }
+    }
+
+    async fn event(&mut self) -> Event {
+        let alarm = self.alarm();
+        let triggers = &self.triggers;
+        tokio::select! {
+            biased;
+            signal = self.signals.next() => Event::Signal(signal),
+            Some(asker) = self.reloads.recv() => Event::Asked(asker),
+            line = self.probes.line() => Event::Line(line),
+            (index, fired) = any(triggers) => Event::Pressure(index, fired),
+            () = sleep_until(alarm) => Event::Due,
+        }
+    }
+
+    /// The next moment at which there is something to do.
+    fn alarm(&self) -> Instant {
+        let deadline_ms = self.settings.watch.probe_deadline.ms();
+        let moments = [
+            Some(self.pace.next()),
+            self.reload.as_ref().map(|reload| reload.until),
+            self.probes.next_overdue(deadline_ms),
+        ];
+        let next = moments.into_iter().flatten().min().unwrap_or_default();
+        Instant::now() + Duration::from_millis(next.since_ms(clock::monotonic()))
+    }
+
+    /// Does what is due.
+    fn due(&mut self) {
+        let now = clock::monotonic();
+        if let Err(why) = self.probes.revive(now) {
+            self.log.line(Priority::Warning, &format!("no probe helper: {why}"), &[("NODE_STEWARD_EVENT", "helper")]);
+        }
+        if self.reload.as_ref().is_some_and(|reload| now >= reload.until) {
+            self.reloaded(
+                Err("the settings could not be read in time: is the disk that they lie on stuck?".to_owned()),
+            );
+        }
+        if now >= self.pace.next() {
+            self.turn();
+        }
+    }
+
+    /// One turn, whatever happens in it.
+    fn turn(&mut self) {
+        let began = clock::monotonic();
+        let began_us = clock::monotonic_us();
+        self.pace.made(began);
+        if catch_unwind(AssertUnwindSafe(|| self.look(began))).is_err() {
+            self.counters.panics = self.counters.panics.saturating_add(1);
+            let words = "a turn failed; this is a bug of node-steward. The next turn starts anew";
+            self.log.line(Priority::Error, words, &[("NODE_STEWARD_EVENT", "bug")]);
+            return;
+        }
+        let took = clock::monotonic_us().saturating_sub(began_us);
+        figures::take(&mut self.engine.status_mut().turns, began, took);
+        self.publish();
+        self.textfile();
+        self.send(began);
+        self.alive();
+    }
+
+    fn look(&mut self, at: Mono) {
+        let now = Now { mono: at, wall: clock::wall(), boot_id: self.boot_id.clone() };
+        let samples = Samples::default();
+        let outcome = self.engine.turn(&now, &samples, Vec::new());
+        lines::write(&self.log, at, &outcome.turn.changes);
+        for (name, why) in &outcome.sight {
+            let (words, event) = match why {
+                Some(why) => (format!("{name} cannot look: {why}"), "blind"),
+                None => (format!("{name} looks again"), "sees"),
+            };
+            self.log.line(Priority::Info, &words, &[("NODE_STEWARD_EVENT", event), ("NODE_STEWARD_PART", name)]);
+        }
+        if outcome.matters {
+            self.save();
+        }
+    }
+
+    /// To the service manager: ready after the first turn, then a sign of life.
+    fn alive(&mut self) {
+        let status = summary(self.engine.status());
+        let words = [NotifyState::Status(&status), NotifyState::Watchdog];
+        if self.ready {
+            return self.service.say(&words);
+        }
+        self.ready = true;
+        self.service.say(&[NotifyState::Ready, NotifyState::Status(&status), NotifyState::Watchdog]);
+        // The second turn sees what the first probes have answered by then.
+        self.pace.hurry(clock::monotonic().plus_ms(FIRST_ANSWERS_MS));
+    }
+
+    fn publish(&mut self) {
+        let counters = [
+            ("logLinesDropped", self.log.dropped()),
+            ("probesStarted", self.probes.started),
+            ("probesAbandoned", self.probes.abandoned),
+            ("wakeups", self.counters.wakeups),
+            ("pressureAlarms", self.counters.pressure),
+            ("turnsFailed", self.counters.panics),
+            ("stateWritesFailed", self.counters.unsaved),
+            ("majorFaults", host::memory::major_faults()),
+        ];
+        let status = self.engine.status_mut();
+        status.counters.extend(counters.map(|(name, count)| (name.to_owned(), count)));
+        let mut published = self.published.borrow_mut();
+        published.status.clone_from(status);
+        published.ready = published.ready || status.turns.count > 1;
+    }
+
+    /// For node_exporter, where it is wanted: the directory may lie on a disk that hangs.
+    fn textfile(&mut self) {
+        let Some(path) = &self.settings.metrics.textfile else { return };
+        let published = self.published.borrow();
+        let text = metrics::text(&published.status, &published.catalogue, metrics::Format::Prometheus);
+        self.probes.put("textfile", Ask::Textfile { path: PathBuf::from(path.as_str()), text });
+    }
+
+    /// Puts the state where a next run of this boot finds it. A failure is said when it begins.
+    pub(super) fn save(&mut self) {
+        let Some(path) = &self.state_file else { return };
+        let saved = Saved::new(&self.boot_id, self.engine.store(&self.boot_id), self.engine.status().clone());
+        match saved.write(&self.host, path) {
+            Ok(_) => self.counters.unsaved = 0,
+            Err(error) => {
+                if self.counters.unsaved == 0 {
+                    let words = format!("the state is not saved: {error}");
+                    self.log.line(Priority::Warning, &words, &[("NODE_STEWARD_EVENT", "state")]);
+                }
+                self.counters.unsaved = self.counters.unsaved.saturating_add(1);
+            }
+        }
+    }
+
+    fn pressure(&mut self, index: usize, fired: Result<(), String>) {
+        if let Err(why) = fired {
+            self.triggers.remove(index);
+            let words = format!("pressure wakes nobody any more: {why}");
+            return self.log.line(Priority::Info, &words, &[("NODE_STEWARD_EVENT", "blind")]);
+        }
+        self.counters.pressure = self.counters.pressure.saturating_add(1);
+        self.pace.hurry(clock::monotonic());
+    }
+
+    fn line(&mut self, line: Result<Line, String>) {
+        let line = match line {
+            Ok(line) => line,
+            Err(why) => return self.helper_lost(&why),
+        };
+        match self.probes.take(line) {
+            Some((Ask::Settings { .. }, body)) => self.reloaded(understood(body)),
+            Some((Ask::Textfile { .. }, body)) => self.textfile_written(&understood(body)),
+            // The helper's own sign that it is up, or an answer that nobody waits for any more.
+            None => {}
+        }
+        self.send(clock::monotonic());
+    }
+
+    fn helper_lost(&mut self, why: &str) {
+        self.log.line(Priority::Warning, &format!("{why}; it is replaced"), &[("NODE_STEWARD_EVENT", "helper")]);
+        self.probes.lost();
+        self.reloaded(Err("the probe helper is gone".to_owned()));
+    }
+
+    pub(super) fn send(&mut self, now: Mono) {
+        if let Err((why, _)) = self.probes.send(now) {
+            self.helper_lost(&why);
+        }
+    }
+
+    fn textfile_written(&mut self, written: &Result<(), String>) {
+        if let Err(why) = written
+            && self.counters.textfile == 0
+        {
+            self.log.line(Priority::Warning, why, &[("NODE_STEWARD_EVENT", "textfile")]);
+        }
+        self.counters.textfile = if written.is_ok() { 0 } else { self.counters.textfile.saturating_add(1) };
+    }
+}
+
+/// What a child answered; a child that ended without an answer is an answer as well.
+fn understood<T: serde::de::DeserializeOwned>(body: Value) -> Result<T, String> {
+    serde_json::from_value(body).unwrap_or_else(|_| Err("the probe ended without an answer".to_owned()))
+}
+
+/// The first trigger that fires.
+async fn any(triggers: &[(Share, Trigger)]) -> (usize, Result<(), String>) {
+    match triggers {
+        [] => std::future::pending().await,
+        [(_, one)] => (0, one.fired().await),
+        [(_, one), (_, other), ..] => tokio::select! {
+            fired = one.fired() => (0, fired),
+            fired = other.fired() => (1, fired),
+        },
+    }
+}
+
+/// One line for `systemctl status`.
+pub(super) fn summary(status: &Status) -> String {
+    let looking =
+        status.detectors.iter().filter(|part| part.standing == crate::model::status::Standing::Working).count();
+    let worst = status.problems.first().map_or_else(
+        || "no problems".to_owned(),
+        |worst| match status.problems.len() {
+            1 => format!("{} {}", worst.finding.kind, worst.finding.subject),
+            more => format!("{} {} and {} more problems", worst.finding.kind, worst.finding.subject, more - 1),
+        },
+    );
+    format!("{worst}; {looking} of {} detectors judge", status.detectors.len())
+}

@@ -1,0 +1,148 @@
+//! Turns and what is published of them. It refuses clocks, files and sockets: moment and samples come in, status and turn go out.
+
+use crate::agent::Settings;
+use crate::agent::turn::{State, Stored, Turn};
+use crate::detect;
+use crate::model::problem::{Entry, Problem};
+use crate::model::status::{Part, Standing, Status};
+use crate::model::time::Now;
+use crate::model::watch::{Samples, Wants};
+use crate::policy;
+use crate::settings::SettingsError;
+
+use super::figures;
+
+/// See the head of this file.
+#[derive(Debug)]
+pub struct Engine {
+    state: State,
+    rules: policy::Rules,
+    status: Status,
+    wants: Wants,
+    blind: Vec<(String, String)>,
+}
+
+/// What a turn is worth to others.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The turn.
+    pub turn: Turn,
+    /// Whether the state should be saved.
+    pub matters: bool,
+    /// Parts that became blind (why), or see again (none).
+    pub sight: Vec<(String, Option<String>)>,
+}
+
+impl Engine {
+    /// A fresh engine.
+    pub fn new(settings: &Settings) -> Result<Self, SettingsError> {
+        let mut state = State::new();
+        settings.configure(&mut state)?;
+        let status = Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            mode: settings.policy.mode.name().to_owned(),
+            cluster: "local-only: this version does not speak to a cluster".to_owned(),
+            turns: figures::fresh(),
+            ..Status::default()
+        };
+        Ok(Self { state, rules: settings.policy.clone(), status, wants: Wants::default(), blind: Vec::new() })
+    }
+
+    /// New settings; the detectors' memory stays.
+    pub fn configure(&mut self, settings: &Settings) -> Result<(), SettingsError> {
+        settings.configure(&mut self.state)?;
+        self.rules = settings.policy.clone();
+        settings.policy.mode.name().clone_into(&mut self.status.mode);
+        Ok(())
+    }
+
+    /// Takes up what an earlier run of this boot has saved: its status stands until the first turn. What does not fit is said.
+    pub fn resume(&mut self, watch: Stored, status: Status) -> Vec<String> {
+        let own = std::mem::take(&mut self.status);
+        self.status = Status {
+            version: own.version,
+            mode: own.mode,
+            cluster: own.cluster,
+            started_wall_ms: own.started_wall_ms,
+            turns: own.turns,
+            counters: own.counters,
+            ..status
+        };
+        self.state.restore(watch)
+    }
+
+    /// Looks at samples, judges, publishes.
+    pub fn turn(&mut self, now: &Now, samples: &Samples, sources: Vec<Part>) -> Outcome {
+        let ground = policy::Ground { nodes_own: detect::nodes_own(samples), cluster: false };
+        let turn = self.state.turn(&self.rules, &ground, now, samples);
+        let changes = &turn.changes;
+        let learned = self.status.detectors != turn.detectors;
+        let matters = learned
+            || !changes.began.is_empty()
+            || !changes.changed.is_empty()
+            || !changes.ended.is_empty()
+            || self.status.decisions != turn.decisions;
+        self.wants = turn.wants;
+        let status = &mut self.status;
+        now.boot_id.clone_into(&mut status.boot_id);
+        status.now_mono_ms = now.mono;
+        status.now_wall_ms = now.wall;
+        status.sources = sources;
+        status.detectors.clone_from(&turn.detectors);
+        status.disks.clone_from(&turn.disks);
+        status.pressure.clone_from(&turn.pressure);
+        status.contributors.clone_from(&turn.contributors);
+        status.problems.clone_from(&turn.problems);
+        status.decisions.clone_from(&turn.decisions);
+        let sight = self.sight();
+        Outcome { turn, matters, sight }
+    }
+
+    /// Parts that became blind since the last call, or see again.
+    fn sight(&mut self) -> Vec<(String, Option<String>)> {
+        let parts = self.status.sources.iter().chain(&self.status.detectors);
+        let blind: Vec<(String, String)> = parts
+            .filter_map(|part| match &part.standing {
+                Standing::Unknown { why } => Some((part.name.clone(), why.clone())),
+                _ => None,
+            })
+            .collect();
+        let is_in = |list: &[(String, String)], name: &str| list.iter().any(|(other, _)| other == name);
+        let newly = blind.iter().filter(|(name, _)| !is_in(&self.blind, name));
+        let mut changed: Vec<_> = newly.map(|(name, why)| (name.clone(), Some(why.clone()))).collect();
+        let again = self.blind.iter().filter(|(name, _)| !is_in(&blind, name));
+        changed.extend(again.map(|(name, _)| (name.clone(), None)));
+        self.blind = blind;
+        changed
+    }
+
+    /// What the next samples should hold.
+    pub fn wants(&self) -> Wants {
+        self.wants
+    }
+
+    /// To be saved.
+    pub fn store(&self, boot_id: &str) -> Stored {
+        self.state.store(boot_id)
+    }
+
+    /// What is published.
+    pub fn status(&self) -> &Status {
+        &self.status
+    }
+
+    /// What is published, for the counters that are not the turns' own.
+    pub fn status_mut(&mut self) -> &mut Status {
+        &mut self.status
+    }
+
+    /// All problems now.
+    pub fn problems(&self) -> &[Problem] {
+        &self.status.problems
+    }
+
+    /// Every kind that is known.
+    pub fn catalogue(&self) -> Vec<&'static Entry> {
+        self.state.catalogue()
+    }
+}

@@ -1,0 +1,166 @@
+//! From the start of the daemon to its end: lock, state, helper, first turn, work, stop. It refuses to run beside another one.
+
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use tokio::sync::mpsc;
+
+use super::daemon::Daemon;
+use super::doors;
+use super::engine::Engine;
+use super::pace::Pace;
+use super::probes::Probes;
+use super::saved::{Found, Saved};
+use crate::agent::Settings;
+use crate::api::Published;
+use crate::host::{Host, HostError, Log, Priority, Reason, Service, Share, Signals, clock};
+use crate::settings::SettingsError;
+
+/// How `run` was called.
+#[derive(Debug, Default)]
+pub struct Options {
+    /// Settings file in place of the chain.
+    pub config: Option<PathBuf>,
+    /// Nothing is done about problems, whatever the settings say.
+    pub dry_run: bool,
+}
+
+/// Why the daemon did not run.
+#[derive(Debug, thiserror::Error)]
+pub enum LifeError {
+    /// Another one does.
+    #[error("another node-steward runs on this host (it holds {})", .0.display())]
+    Second(PathBuf),
+    /// The settings are wrong.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The machine refused something that it cannot do without.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// The same, of the runtime.
+    #[error("cannot wait for events: {0}")]
+    Runtime(#[from] std::io::Error),
+}
+
+/// Runs until it is told to stop.
+pub fn run(host: Host, options: Options) -> Result<(), LifeError> {
+    let service = Service::from_environment();
+    let log = Log::open(&service);
+    let mut settings = Settings::load(&host, options.config.as_deref())?;
+    if options.dry_run {
+        settings.policy.mode = crate::policy::Mode::Observe;
+    }
+    let directory = host.runtime_directory(service.runtime_directory.as_deref());
+    let _lock = match &directory {
+        Some(directory) => Some(only_one(&host, &directory.join("daemon.lock"))?),
+        None => None,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let local = tokio::task::LocalSet::new();
+    local.block_on(&runtime, async move {
+        let mut daemon = start(host, service, log, settings, options, directory).await?;
+        daemon.work().await;
+        daemon.service.say(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
+        daemon.save();
+        Ok(())
+    })
+}
+
+fn only_one(host: &Host, path: &Path) -> Result<crate::host::Lock, LifeError> {
+    host.lock(path, Duration::from_millis(200)).map_err(|error| match error.reason {
+        Reason::Held(_) => LifeError::Second(path.to_owned()),
+        _ => LifeError::Host(error),
+    })
+}
+
+async fn start(
+    host: Host,
+    service: Service,
+    log: Log,
+    mut settings: Settings,
+    options: Options,
+    directory: Option<PathBuf>,
+) -> Result<Daemon, LifeError> {
+    let now = clock::monotonic();
+    let signals = Signals::take()?;
+    let boot_id = host.boot_id()?;
+    let mut engine = Engine::new(&settings)?;
+    engine.status_mut().started_wall_ms = clock::wall();
+    let state_file = directory.as_ref().map(|directory| directory.join("state.json"));
+    if let Some(path) = &state_file {
+        resume(&host, &log, path, &boot_id, &mut engine);
+    }
+    // A watchdog with less patience than two periods would end a daemon that does all it should.
+    if let Some(patience) = service.watchdog.and_then(|time| u64::try_from(time.as_millis()).ok())
+        && settings.watch.period.ms() > patience / 2
+    {
+        let words = format!(
+            "watch.period is {}; WatchdogSec= asks for a turn every {} ms",
+            settings.watch.period,
+            patience / 2
+        );
+        log.line(Priority::Notice, &words, &[("NODE_STEWARD_EVENT", "settings")]);
+        settings.watch.period = crate::model::time::Span::seconds((patience / 2000).max(1));
+    }
+    let (probes, failed) = Probes::start(now);
+    if let Some(why) = failed {
+        let words = format!("nothing that may block is looked at: {why}");
+        log.line(Priority::Warning, &words, &[("NODE_STEWARD_EVENT", "helper")]);
+    }
+    let triggers = triggers(&host, &settings);
+    let published = Published {
+        status: engine.status().clone(),
+        reservations: serde_json::Value::Null,
+        catalogue: engine.catalogue(),
+        ready: false,
+        late_after_ms: settings.watch.period.ms().saturating_mul(3),
+    };
+    let published = Rc::new(RefCell::new(published));
+    let (reload, reloads) = mpsc::unbounded_channel();
+    let api = doors::open(&host, &log, &settings, directory.as_deref(), Rc::clone(&published), reload).await;
+    Ok(Daemon {
+        pace: Pace::new(settings.watch.period.ms(), now),
+        host,
+        service,
+        log,
+        settings,
+        config: options.config,
+        dry_run: options.dry_run,
+        boot_id,
+        state_file,
+        engine,
+        published,
+        api,
+        probes,
+        signals,
+        reloads,
+        triggers,
+        reload: None,
+        counters: super::daemon::Counters::default(),
+        ready: false,
+    })
+}
+
+fn resume(host: &Host, log: &Log, path: &Path, boot_id: &str, engine: &mut Engine) {
+    let said = match Saved::load(host, path, boot_id) {
+        Found::Nothing => Vec::new(),
+        Found::SetAside(words) => vec![words],
+        Found::State(saved) => engine.resume(saved.watch, saved.status),
+    };
+    for words in said {
+        log.line(Priority::Warning, &words, &[("NODE_STEWARD_EVENT", "state")]);
+    }
+}
+
+/// Alarms of the kernel; what is not there is no reason not to run.
+fn triggers(host: &Host, settings: &Settings) -> Vec<(Share, crate::host::Trigger)> {
+    let rules = &settings.watch;
+    [(Share::Some, rules.pressure_some_percent), (Share::Full, rules.pressure_full_percent)]
+        .into_iter()
+        .filter(|(_, percent)| *percent > 0)
+        .filter_map(|(share, percent)| Some((share, host.io_pressure_trigger(share, u64::from(percent)).ok()?)))
+        .collect()
+}

@@ -1,0 +1,110 @@
+//! The probe helper and the desk in front of it: asks, takes answers, replaces a helper that is gone. It refuses to wait.
+
+use serde_json::Value;
+
+use super::ask::{self, Ask};
+use super::desk::{Delay, Desk};
+use crate::host::probe::{Helper, Line};
+use crate::model::time::Mono;
+
+/// From one start of a helper to the next.
+const RESTART_MS: u64 = 10_000;
+
+/// See the head of this file.
+#[derive(Debug)]
+pub struct Probes {
+    helper: Option<Helper>,
+    old: Vec<Helper>,
+    desk: Desk<Ask>,
+    restart: Mono,
+    /// Questions handed to a child.
+    pub started: u64,
+    /// Questions whose child was given up because it did not answer in time.
+    pub abandoned: u64,
+}
+
+impl Probes {
+    /// Starts the first helper; says why there is none.
+    pub fn start(now: Mono) -> (Self, Option<String>) {
+        let mut probes =
+            Self { helper: None, old: Vec::new(), desk: Desk::new(), restart: Mono(0), started: 0, abandoned: 0 };
+        let failed = probes.revive(now).err();
+        (probes, failed)
+    }
+
+    /// Starts a helper where there is none and it is time; true where it did.
+    pub fn revive(&mut self, now: Mono) -> Result<bool, String> {
+        self.old.retain_mut(|old| !old.end());
+        if self.helper.is_some() || now < self.restart {
+            return Ok(false);
+        }
+        self.restart = now.plus_ms(RESTART_MS);
+        let helper = Helper::start(&|question| ask::answer(question)).map_err(|error| error.to_string())?;
+        self.helper = Some(helper);
+        Ok(true)
+    }
+
+    /// Puts a question about a place on the desk.
+    pub fn put(&mut self, place: &str, question: Ask) {
+        self.desk.put(place, question);
+    }
+
+    /// Hands out what may go out now. A helper that does not take it is gone: its questions come back.
+    pub fn send(&mut self, now: Mono) -> Result<(), (String, Vec<Ask>)> {
+        if self.helper.is_none() {
+            return Ok(());
+        }
+        for (id, question) in self.desk.send(now) {
+            let line = Line { id, body: serde_json::to_value(&question).unwrap_or_default() };
+            let taken = self.helper.as_mut().map_or(Ok(()), |helper| helper.ask(&line));
+            if let Err(why) = taken {
+                return Err((why, self.lost()));
+            }
+            self.started = self.started.saturating_add(1);
+        }
+        Ok(())
+    }
+
+    /// The next answer, or the helper's end; never where there is no helper.
+    pub async fn line(&mut self) -> Result<Line, String> {
+        match &mut self.helper {
+            Some(helper) => helper.answer().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// The question that an answer is to; none where nobody waits for it any more.
+    pub fn take(&mut self, line: Line) -> Option<(Ask, Value)> {
+        let question = self.desk.answered(line.id)?;
+        Some((question, line.body))
+    }
+
+    /// The helper is gone: what was out with it.
+    pub fn lost(&mut self) -> Vec<Ask> {
+        self.old.extend(self.helper.take());
+        self.desk.forget()
+    }
+
+    /// Questions without an answer in time.
+    pub fn delayed(&mut self, now: Mono, deadline_ms: u64) -> Vec<(Ask, Delay)> {
+        let (delayed, new) = self.desk.delayed(now, deadline_ms);
+        self.abandoned = self.abandoned.saturating_add(new);
+        delayed
+    }
+
+    /// The earliest moment at which a question becomes overdue.
+    pub fn next_overdue(&self, deadline_ms: u64) -> Option<Mono> {
+        self.desk.next_overdue(deadline_ms)
+    }
+
+    /// Whether everybody has answered who is going to.
+    pub fn idle(&self) -> bool {
+        let (out, overdue) = self.desk.count();
+        self.helper.is_none() || out == overdue
+    }
+
+    /// Whether there is a helper.
+    pub fn is_alive(&self) -> bool {
+        self.helper.is_some()
+    }
+}

@@ -1,0 +1,111 @@
+//! The state file: what the turns keep, and the status that stands until the first look after a restart. It refuses a file of another boot, and
+//! to throw away one that it cannot read: that is set aside.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::agent::turn::Stored;
+use crate::host::{Host, HostResult, Wanted, Written};
+use crate::model::status::Status;
+
+/// Of this layout.
+const VERSION: u32 = 1;
+const MOST_BYTES: u64 = 16 << 20;
+
+/// The file's content, a section by owner.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Saved {
+    version: u32,
+    boot_id: String,
+    /// What the turns keep.
+    pub watch: Stored,
+    /// What was published last.
+    pub status: Status,
+}
+
+/// What is there at a start.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Found {
+    /// Nothing, or a file of another boot.
+    Nothing,
+    /// A state of this boot.
+    State(Box<Saved>),
+    /// Something that is no state; where it lies now, and what is wrong with it.
+    SetAside(String),
+}
+
+impl Saved {
+    /// To be saved.
+    pub fn new(boot_id: &str, watch: Stored, status: Status) -> Self {
+        Self { version: VERSION, boot_id: boot_id.to_owned(), watch, status }
+    }
+
+    /// Reads what a run before this one has left.
+    pub fn load(host: &Host, path: &Path, boot_id: &str) -> Found {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Head {
+            version: u32,
+            boot_id: String,
+        }
+        let why = match host.read(path, MOST_BYTES) {
+            Ok(None) => return Found::Nothing,
+            Err(error) => error.to_string(),
+            Ok(Some(bytes)) => match serde_json::from_slice::<Head>(&bytes) {
+                Err(error) => error.to_string(),
+                Ok(head) if head.boot_id != boot_id => return Found::Nothing,
+                Ok(head) if head.version != VERSION => format!("its version is {}, ours {VERSION}", head.version),
+                Ok(_) => match serde_json::from_slice(&bytes) {
+                    Ok(saved) => return Found::State(Box::new(saved)),
+                    Err(error) => error.to_string(),
+                },
+            },
+        };
+        let place = match host.set_aside(path) {
+            Ok(aside) => format!("{} is set aside as {}: {why}", path.display(), aside.display()),
+            Err(error) => format!("{} is no state: {why}; {error}", path.display()),
+        };
+        Found::SetAside(place)
+    }
+
+    /// Puts it in place, whole.
+    pub fn write(&self, host: &Host, path: &Path) -> HostResult<Written> {
+        // A value of our own types always becomes JSON; if one day it does not, the old file is the better one.
+        let Ok(bytes) = serde_json::to_vec(self) else { return Ok(Written::Unchanged) };
+        host.write_atomic(&Wanted { path: path.to_owned(), bytes, mode: 0o600 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_saved_is_found_in_the_same_boot_only() {
+        let root = tempfile::tempdir().unwrap();
+        let host = Host::new(root.path()).unwrap();
+        let path = Path::new("/run/node-steward/state.json");
+        assert_eq!(Saved::load(&host, path, "a"), Found::Nothing);
+        let saved = Saved::new("a", Stored::default(), Status { mode: "observe".into(), ..Status::default() });
+        saved.write(&host, path).unwrap();
+        assert_eq!(Saved::load(&host, path, "a"), Found::State(Box::new(saved)));
+        assert_eq!(Saved::load(&host, path, "b"), Found::Nothing);
+    }
+
+    #[test]
+    fn what_is_no_state_is_set_aside_and_said() {
+        let root = tempfile::tempdir().unwrap();
+        let host = Host::new(root.path()).unwrap();
+        let path = Path::new("/run/node-steward/state.json");
+        for text in ["half a {", "{\"version\":99,\"bootId\":\"a\"}", "{\"version\":1,\"bootId\":\"a\",\"watch\":3}"] {
+            host.write_atomic(&Wanted { path: path.to_owned(), bytes: text.into(), mode: 0o600 }).unwrap();
+            let Found::SetAside(said) = Saved::load(&host, path, "a") else { panic!("{text}") };
+            assert!(said.contains("state.json.unreadable"), "{said}");
+            assert!(!host.exists(path));
+            let aside = host.read(Path::new("/run/node-steward/state.json.unreadable"), 1 << 20).unwrap();
+            assert_eq!(aside.unwrap(), text.as_bytes());
+        }
+    }
+}
