@@ -1,21 +1,546 @@
-//! Who is behind a device's I/O. It refuses shares that do not add up: what nobody was seen to do is `unattributed`.
+//! Who is behind a device's I/O: charges of cgroups, or of processes where cgroups do not count I/O, in the window of the device.
+//! It refuses to count a byte twice: a cgroup's counters hold those of all cgroups beneath it, and only what is its own is its.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::scene::{disks_of, judged};
+use super::shares::{Work, divide, less, more, muldiv};
 use super::window::DiskWindow;
-use crate::model::problem::Contributor;
-use crate::model::watch::{Dev, Samples};
+use crate::model::problem::{Contributor, Who};
+use crate::model::time::Mono;
+use crate::model::watch::{Dev, DiskCounters, GroupIo, IoCounters, PodName, ProcessIo, Samples};
+
+/// Counters that nobody asked for during so long are forgotten, ms.
+const STALE_MS: u64 = 60_000;
+/// A process that is younger than the window by its start time, which is rounded, ms.
+const START_SLACK_MS: u64 = 100;
+/// Ticks per second of start times in /proc: USER_HZ, which is 100 on every platform that Kubernetes runs on.
+const TICK_MS: u64 = 10;
+
+type Charges = Vec<(Dev, IoCounters)>;
 
 /// Cumulative counters of the last sample, to make windows of.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct Tally {}
+pub struct Tally {
+    taken: Mono,
+    counters_taken: Mono,
+    counters: Vec<(Dev, DiskCounters)>,
+    /// By a hash of the path: a thousand paths would be most of the memory.
+    groups: BTreeMap<u64, Charges>,
+    /// By pid and start.
+    processes: Vec<Seen>,
+}
+
+/// A process as it was read last, and what it did between the two readings before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Seen {
+    pid: u32,
+    start: u64,
+    taken: Mono,
+    read: u64,
+    written: u64,
+    /// Read, written, and in how many ms; none before the second reading.
+    did: Option<(u64, u64, u64)>,
+}
 
 impl Tally {
-    /// Contributors by device for the windows that ended now.
-    pub fn blame(&mut self, _: &Samples, _: &[DiskWindow]) -> BTreeMap<Dev, Vec<Contributor>> {
-        BTreeMap::new()
+    /// Contributors by device, where new charges were read in this turn and in an earlier one.
+    pub fn blame(&mut self, samples: &Samples) -> BTreeMap<Dev, Vec<Contributor>> {
+        let by_groups = samples.groups.value().is_some_and(|groups| !groups.is_empty());
+        let taken = if by_groups { samples.groups.taken } else { samples.processes.taken };
+        if samples.counters.taken.since_ms(taken) > STALE_MS {
+            *self = Self::default();
+            return BTreeMap::new();
+        }
+        if taken <= self.taken {
+            return BTreeMap::new();
+        }
+        let now = Self::of(samples, taken, by_groups, self);
+        let before = std::mem::replace(self, now);
+        let windows = self.windows_since(&before);
+        if windows.is_empty() || (before.groups.is_empty() && before.processes.is_empty()) {
+            return BTreeMap::new();
+        }
+        let names = samples.names.value().map_or(&[][..], Vec::as_slice);
+        let mut works = match (samples.groups.value(), samples.processes.value()) {
+            (Some(groups), _) if by_groups && !before.groups.is_empty() => {
+                by_group(groups, &self.groups, &before.groups, names)
+            }
+            (_, Some(processes)) if !by_groups && !before.processes.is_empty() => {
+                by_process(processes, &self.processes, &windows, samples, names)
+            }
+            _ => return BTreeMap::new(),
+        };
+        let blame = windows
+            .iter()
+            .map(|window| (window.dev, divide(window, works.remove(&window.dev).unwrap_or_default(), by_groups)));
+        blame.filter(|(_, list)| !list.is_empty()).collect()
     }
+
+    fn of(samples: &Samples, taken: Mono, by_groups: bool, before: &Self) -> Self {
+        let judged = judged(samples);
+        let counters = samples.counters.value().map_or(&[][..], Vec::as_slice);
+        let counters: Vec<_> =
+            counters.iter().filter_map(|line| judged.get(line.name.as_str()).map(|dev| (*dev, line.clone()))).collect();
+        let mut tally = Self { taken, counters_taken: samples.counters.taken, counters, ..Self::default() };
+        let matters = |(dev, _): &&(Dev, IoCounters)| tally.counters.iter().any(|(judged, _)| judged == dev);
+        if by_groups {
+            let groups = samples.groups.value().map_or(&[][..], Vec::as_slice);
+            tally.groups = groups
+                .iter()
+                .map(|group| (hash(&group.path), group.by_device.iter().filter(matters).copied().collect()))
+                .collect();
+        } else {
+            let processes = samples.processes.value().map_or(&[][..], Vec::as_slice);
+            tally.processes = processes.iter().map(|one| before.seen(one)).collect();
+            tally.processes.sort_unstable_by_key(|seen| (seen.pid, seen.start));
+        }
+        tally
+    }
+
+    fn find(&self, one: &ProcessIo) -> Option<&Seen> {
+        let at = self.processes.binary_search_by_key(&(one.pid, one.start_ticks), |seen| (seen.pid, seen.start));
+        at.ok().and_then(|at| self.processes.get(at))
+    }
+
+    /// What becomes of a process that was read again, or was not due this time.
+    fn seen(&self, one: &ProcessIo) -> Seen {
+        let started = Mono(one.start_ticks.saturating_mul(TICK_MS));
+        let did = match self.find(one) {
+            Some(earlier) if one.taken <= earlier.taken => earlier.did,
+            Some(earlier) => Some((
+                one.read_bytes.saturating_sub(earlier.read),
+                one.write_bytes.saturating_sub(earlier.written),
+                one.taken.since_ms(earlier.taken),
+            )),
+            // All of a life that is shorter than the window is in it. How much of a longer one is, nobody knows.
+            None if started.plus_ms(START_SLACK_MS) >= self.taken && self.taken > Mono(0) => {
+                Some((one.read_bytes, one.write_bytes, one.taken.since_ms(self.taken)))
+            }
+            None => None,
+        };
+        Seen {
+            pid: one.pid,
+            start: one.start_ticks,
+            taken: one.taken,
+            read: one.read_bytes,
+            written: one.write_bytes,
+            did,
+        }
+    }
+
+    fn windows_since(&self, before: &Self) -> Vec<DiskWindow> {
+        let windows = self.counters.iter().filter_map(|(dev, line)| {
+            let (_, earlier) = before.counters.iter().find(|(_, earlier)| earlier.name == line.name)?;
+            DiskWindow::between(*dev, (before.counters_taken, earlier), (self.counters_taken, line))
+        });
+        windows.collect()
+    }
+}
+
+type Works = BTreeMap<Dev, BTreeMap<Who, Work>>;
+
+fn by_group(
+    groups: &[GroupIo],
+    now: &BTreeMap<u64, Charges>,
+    before: &BTreeMap<u64, Charges>,
+    names: &[PodName],
+) -> Works {
+    let mut own: BTreeMap<&str, Charges> = BTreeMap::new();
+    for group in groups {
+        let key = hash(&group.path);
+        let Some(after) = now.get(&key) else { continue };
+        own.insert(&group.path, since(after, before.get(&key).map_or(&[][..], Vec::as_slice)));
+    }
+    // A child that is gone is in its parent's counters, which are its parent's own from now on: nothing is lost, but the name.
+    let all = own.clone();
+    for (path, charges) in &all {
+        if let Some(parent) = ancestor(path, &all).and_then(|parent| own.get_mut(parent)) {
+            for (dev, charged) in charges {
+                if let Some((_, theirs)) = parent.iter_mut().find(|(theirs, _)| theirs == dev) {
+                    *theirs = less(*theirs, *charged);
+                }
+            }
+        }
+    }
+    let mut works = Works::new();
+    // The root's counters are the devices' own: what is left there was done by the kernel, or by nobody known.
+    for (path, charges) in own.into_iter().filter(|(path, _)| *path != "/") {
+        let who = Who::of_group(path, names);
+        for (dev, charged) in charges {
+            let work = works.entry(dev).or_default().entry(who.clone()).or_default();
+            work.done = more(work.done, charged);
+        }
+    }
+    works
+}
+
+/// What was charged since; everything, where the group is new or was made anew under its old path.
+fn since(after: &[(Dev, IoCounters)], before: &[(Dev, IoCounters)]) -> Charges {
+    let difference = |(dev, now): &(Dev, IoCounters)| {
+        let earlier =
+            before.iter().find(|(earlier, _)| earlier == dev).map(|(_, earlier)| *earlier).unwrap_or_default();
+        let anew = now.read_bytes < earlier.read_bytes
+            || now.write_bytes < earlier.write_bytes
+            || now.reads < earlier.reads
+            || now.writes < earlier.writes;
+        (*dev, if anew { *now } else { less(*now, earlier) })
+    };
+    after.iter().map(difference).collect()
+}
+
+/// The nearest group above it that has counters.
+fn ancestor<'a>(path: &str, all: &BTreeMap<&'a str, Charges>) -> Option<&'a str> {
+    let mut path = path;
+    loop {
+        let (above, last) = path.rsplit_once('/')?;
+        if last.is_empty() {
+            return None;
+        }
+        path = if above.is_empty() { "/" } else { above };
+        if let Some((found, _)) = all.get_key_value(path) {
+            return Some(found);
+        }
+        if path == "/" {
+            return None;
+        }
+    }
+}
+
+fn by_process(
+    processes: &[ProcessIo],
+    seen: &[Seen],
+    windows: &[DiskWindow],
+    samples: &Samples,
+    names: &[PodName],
+) -> Works {
+    let mut works = Works::new();
+    let length = windows.first().map_or(0, DiskWindow::length_ms);
+    for one in processes {
+        let at = seen.binary_search_by_key(&(one.pid, one.start_ticks), |seen| (seen.pid, seen.start));
+        let Some((read, write, span)) = at.ok().and_then(|at| seen.get(at)).and_then(|seen| seen.did) else { continue };
+        // On a large host a process is not read in every turn: what it did since is taken to have been even.
+        let whole = span.abs_diff(length) <= length / 5;
+        let part = |bytes| if whole { bytes } else { muldiv(bytes, length, span) };
+        let (read, write) = (part(read), part(write));
+        if read == 0 && write == 0 {
+            continue;
+        }
+        let who = Who::Process { pid: one.pid, comm: one.comm.clone(), of: owner(&one.cgroup, names) };
+        let disks: Vec<_> = one.devices.iter().flat_map(|dev| disks_of(samples, *dev)).collect();
+        let on: Vec<_> = windows.iter().filter(|window| disks.iter().any(|disk| **disk == window.name)).collect();
+        // Where nobody knows which files are open, any disk may be meant. What several share is divided by what each of them did.
+        let guessed = on.is_empty();
+        let on = if guessed { windows.iter().collect() } else { on };
+        let all = on.iter().fold(IoCounters::default(), |all, window| more(all, window.done));
+        let estimated = guessed || !whole || on.len() > 1;
+        let few = u64::try_from(on.len()).unwrap_or(u64::MAX);
+        for window in &on {
+            let part = |bytes: u64, did: u64, all: u64| if all > 0 { muldiv(bytes, did, all) } else { bytes / few };
+            let read_bytes = part(read, window.done.read_bytes, all.read_bytes);
+            let write_bytes = part(write, window.done.write_bytes, all.write_bytes);
+            let done = IoCounters { read_bytes, write_bytes, reads: 0, writes: 0 };
+            works.entry(window.dev).or_default().insert(who.clone(), Work { done, estimated });
+        }
+    }
+    works
+}
+
+/// The unit or pod of a process; empty where it is in neither.
+fn owner(cgroup: &str, names: &[PodName]) -> String {
+    match Who::of_group(cgroup, names) {
+        Who::Group { .. } => String::new(),
+        who => who.to_string(),
+    }
+}
+
+/// FNV-1a, 64 bits: the same in every build, for the state outlives the program.
+fn hash(path: &str) -> u64 {
+    path.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::play::disk;
+    use crate::model::Reading;
+    use crate::model::watch::Sampled;
+
+    const MIB: u64 = 1 << 20;
+    const POD: &str =
+        "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod0a1b2c3d_0000_1111_2222_333344445555.slice";
+
+    /// Cumulative counters of a node with a disk or two, and its turns.
+    #[derive(Default)]
+    struct Node {
+        tally: Tally,
+        samples: Samples,
+        at: u64,
+        disks: BTreeMap<String, DiskCounters>,
+        groups: BTreeMap<String, BTreeMap<Dev, IoCounters>>,
+        processes: Vec<ProcessIo>,
+    }
+
+    fn dev(minor: u32) -> Dev {
+        Dev { major: 259, minor }
+    }
+
+    impl Node {
+        fn new(disks: u32) -> Self {
+            let mut node = Self { at: 1_000_000, ..Self::default() };
+            let devices: Vec<_> = (0..disks).map(|minor| disk(&format!("nvme{minor}n1"), minor)).collect();
+            for device in &devices {
+                node.disks
+                    .insert(device.name.clone(), DiskCounters { name: device.name.clone(), ..Default::default() });
+            }
+            node.samples.devices = Sampled::at(Mono(1), Reading::fresh(devices, "/sys/block"));
+            node
+        }
+
+        fn device(&mut self, minor: u32, reads: u64, writes: u64) {
+            let line = self.disks.get_mut(&format!("nvme{minor}n1")).unwrap();
+            line.reads += reads;
+            line.writes += writes;
+            line.sectors_read += reads * MIB / 512;
+            line.sectors_written += writes * MIB / 512;
+        }
+
+        /// A group's I/O of 1 MiB each, counted in it and in all groups above it.
+        fn group(&mut self, path: &str, minor: u32, reads: u64, writes: u64) {
+            let mut path = path;
+            while !path.is_empty() {
+                let charged = self.groups.entry(path.to_owned()).or_default().entry(dev(minor)).or_default();
+                *charged =
+                    more(*charged, IoCounters { read_bytes: reads * MIB, write_bytes: writes * MIB, reads, writes });
+                path = path.rsplit_once('/').unwrap().0;
+            }
+        }
+
+        fn blame(&mut self) -> BTreeMap<Dev, Vec<Contributor>> {
+            self.at += 10_000;
+            let at = Mono(self.at);
+            let disks = self.disks.values().cloned().collect();
+            self.samples.counters = Sampled::at(at, Reading::fresh(disks, ""));
+            let groups: Vec<_> = self
+                .groups
+                .iter()
+                .map(|(path, devices)| GroupIo {
+                    path: path.clone(),
+                    by_device: devices.iter().map(|(dev, charged)| (*dev, *charged)).collect(),
+                })
+                .collect();
+            self.samples.groups = match groups.is_empty() {
+                true => Sampled::at(at, Reading::absent("no io controller")),
+                false => Sampled::at(at, Reading::fresh(groups, "")),
+            };
+            self.samples.processes = Sampled::at(at, Reading::fresh(self.processes.clone(), ""));
+            let blame = self.tally.blame(&self.samples);
+            for list in blame.values() {
+                let sum: f64 = list.iter().map(|one| one.share_of_bytes).sum();
+                assert!(sum.to_bits() == 1_f64.to_bits(), "{sum} of {list:?}");
+            }
+            blame
+        }
+
+        fn process(&mut self, pid: u32, comm: &str, devices: &[u32], read: u64, write: u64) {
+            let taken = Mono(self.at + 10_000);
+            if let Some(one) = self.processes.iter_mut().find(|one| one.pid == pid) {
+                one.taken = taken;
+                one.read_bytes += read * MIB;
+                one.write_bytes += write * MIB;
+                return;
+            }
+            self.processes.push(ProcessIo {
+                pid,
+                start_ticks: self.at / 10 + 300,
+                comm: comm.to_owned(),
+                cgroup: "/system.slice/backup.service".to_owned(),
+                taken,
+                read_bytes: read * MIB,
+                write_bytes: write * MIB,
+                devices: devices.iter().map(|minor| dev(*minor)).collect(),
+            });
+        }
+    }
+
+    fn shares(list: &[Contributor]) -> Vec<(String, u64)> {
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let thousandths = |share: f64| (share * 1000.0).round() as u64;
+        list.iter().map(|one| (one.who.to_string(), thousandths(one.share_of_bytes))).collect()
+    }
+
+    fn said(lines: &[(&str, u64)]) -> Vec<(String, u64)> {
+        lines.iter().map(|(who, share)| ((*who).to_owned(), *share)).collect()
+    }
+
+    #[test]
+    fn two_known_writers_and_a_hidden_one() {
+        let mut node = Node::new(1);
+        let container = format!("{POD}/cri-containerd-{}.scope", "ab".repeat(32));
+        node.group("/system.slice/containerd.service", 0, 3, 700);
+        node.group(&container, 0, 1, 900);
+        node.device(0, 100, 5000);
+        assert_eq!(node.blame(), BTreeMap::new(), "a first sample is no window");
+        node.group("/system.slice/containerd.service", 0, 0, 200);
+        node.group(&container, 0, 0, 500);
+        node.device(0, 0, 1000); // 300 of them by nobody that is counted.
+        let blame = node.blame();
+        let uid = "0a1b2c3d-0000-1111-2222-333344445555";
+        let expected = [
+            (&*format!("pod {uid} container abababababab"), 500),
+            ("unattributed", 300),
+            ("unit containerd.service", 200),
+        ];
+        assert_eq!(shares(&blame[&dev(0)]), said(&expected));
+        let hidden = &blame[&dev(0)][1];
+        assert!(
+            (hidden.share_of_bytes - 0.3).abs() < 0.3 * 0.05
+                && (hidden.write_bytes_per_s - 30.0 * 1_048_576.0).abs() < 1.0
+        );
+        assert!((hidden.share_of_operations.unwrap() - 0.3).abs() < 0.001);
+    }
+
+    #[test]
+    fn groups_that_come_go_and_come_again_count_once() {
+        let mut node = Node::new(1);
+        let (old, new) = (format!("{POD}/{}", "a1".repeat(32)), format!("{POD}/{}", "b2".repeat(32)));
+        node.group(&old, 0, 0, 50);
+        node.group("/system.slice/cron.service", 0, 0, 800);
+        node.device(0, 0, 900);
+        node.blame();
+        node.group(&old, 0, 0, 30);
+        node.groups.remove(&old); // Its pod keeps what it did.
+        node.group(&new, 0, 0, 20);
+        node.groups.get_mut("/system.slice/cron.service").unwrap().clear(); // Restarted: made anew under its path.
+        node.group("/system.slice/cron.service", 0, 0, 50);
+        node.device(0, 0, 100);
+        let uid = "0a1b2c3d-0000-1111-2222-333344445555";
+        let expected = [
+            ("unit cron.service", 500),
+            (&*format!("pod {uid}"), 300),
+            (&*format!("pod {uid} container b2b2b2b2b2b2"), 200),
+        ];
+        assert_eq!(shares(&node.blame()[&dev(0)]), said(&expected));
+    }
+
+    #[test]
+    fn charges_at_the_edge_are_scaled_and_a_hung_disk_is_divided_by_what_was_asked() {
+        let mut node = Node::new(2);
+        node.group("/a.service", 0, 1, 1);
+        node.blame();
+        node.group("/a.service", 0, 30, 90);
+        node.group("/b.service", 0, 0, 30);
+        node.device(0, 40, 60);
+        node.group("/a.service", 1, 0, 3);
+        node.group("/b.service", 1, 0, 1);
+        let blame = node.blame();
+        // Writes 120 of 60 are halved; reads 30 of 40 leave 10.
+        assert_eq!(
+            shares(&blame[&dev(0)]),
+            said(&[("unit a.service", 750), ("unit b.service", 150), ("unattributed", 100)])
+        );
+        assert_eq!(shares(&blame[&dev(1)]), said(&[("unit a.service", 750), ("unit b.service", 250)]));
+    }
+
+    #[test]
+    fn five_are_named_and_the_rest_is_one_line() {
+        let mut node = Node::new(1);
+        node.group("/root.service", 0, 1, 0);
+        node.blame();
+        (0..40).for_each(|n| node.group(&format!("/u{n:02}.service"), 0, 0, if n < 5 { 100 } else { 10 }));
+        node.group("/small.service", 0, 0, 0);
+        node.device(0, 0, 1000);
+        let list = &node.blame()[&dev(0)];
+        assert_eq!(list.len(), 7);
+        assert_eq!(shares(list)[0], ("unattributed".to_owned(), 150));
+        assert_eq!(shares(list)[6], ("35 others".to_owned(), 350));
+    }
+
+    #[test]
+    fn processes_stand_in_where_groups_do_not_count() {
+        let mut node = Node::new(2);
+        node.process(10, "old", &[0], 0, 1000);
+        node.device(0, 0, 1000);
+        node.blame();
+        node.process(10, "old", &[], 0, 40);
+        node.process(11, "dd", &[0, 1], 0, 60); // Started in the window, with files on both.
+        node.device(0, 0, 100);
+        node.device(1, 0, 50);
+        let blame = node.blame();
+        let (old, dd) = ("process old[10] of unit backup.service", "process dd[11] of unit backup.service");
+        assert_eq!(shares(&blame[&dev(0)]), said(&[(old, 400), (dd, 400), ("unattributed", 200)]));
+        assert_eq!(shares(&blame[&dev(1)]), said(&[("unattributed", 600), (dd, 400)]));
+        let marks: Vec<_> = blame[&dev(0)].iter().map(|one| (one.estimated, one.share_of_operations)).collect();
+        assert_eq!(marks, [(false, None), (true, None), (false, None)]);
+        // An old process that was not seen before the window is not charged with its life.
+        node.processes.push(ProcessIo { pid: 12, start_ticks: 5, ..node.processes[0].clone() });
+        node.process(10, "old", &[], 0, 0);
+        node.process(11, "dd", &[], 0, 0);
+        node.device(0, 0, 100);
+        assert_eq!(shares(&node.blame()[&dev(0)]), said(&[("unattributed", 1000)]));
+    }
+
+    #[test]
+    fn a_process_that_is_read_every_third_turn_is_taken_to_be_even() {
+        let mut node = Node::new(1);
+        node.process(10, "dd", &[0], 0, 0);
+        for turn in 0..9 {
+            node.device(0, 0, 100);
+            if turn % 3 == 0 {
+                node.process(10, "dd", &[0], 0, 150);
+            }
+            let blame = node.blame();
+            if turn >= 3 {
+                assert_eq!(
+                    shares(&blame[&dev(0)]),
+                    said(&[("process dd[10] of unit backup.service", 500), ("unattributed", 500)])
+                );
+                assert!(blame[&dev(0)][0].estimated);
+            }
+        }
+    }
+
+    #[test]
+    fn a_pause_is_not_a_window_and_is_forgotten() {
+        let mut node = Node::new(1);
+        node.group("/a.service", 0, 0, 1);
+        node.blame();
+        for _ in 0..8 {
+            node.at += 10_000;
+            node.samples.counters.taken = Mono(node.at);
+            assert_eq!(node.tally.blame(&node.samples), BTreeMap::new());
+        }
+        assert_eq!(node.tally, Tally::default());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn shares_are_a_whole(
+            did in (0_u64..1 << 40, 0_u64..1 << 40, 0_u64..1 << 20, 0_u64..1 << 20),
+            asked in proptest::collection::vec((0_u64..1 << 40, 0_u64..1 << 40, 0_u64..1 << 20, 0_u64..1 << 20), 0..20),
+        ) {
+            let counters = |(read_bytes, write_bytes, reads, writes)| IoCounters { read_bytes, write_bytes, reads, writes };
+            let line = DiskCounters::default();
+            let window = DiskWindow::between(dev(0), (Mono(0), &line), (Mono(10_000), &line)).unwrap();
+            let window = DiskWindow { done: counters(did), ..window };
+            let works = asked.into_iter().zip(0..).map(|(asked, pid)| {
+                let who = Who::Process { pid, comm: String::new(), of: String::new() };
+                (who, Work { done: counters(asked), estimated: false })
+            });
+            let list = divide(&window, works.collect(), true);
+            let bytes: f64 = list.iter().map(|one| one.share_of_bytes).sum();
+            let operations: Option<f64> = list.iter().map(|one| one.share_of_operations).sum();
+            assert!(list.is_empty() || bytes.to_bits() == 1_f64.to_bits(), "{bytes}: {list:?}");
+            assert!(operations.is_none_or(|sum| list.is_empty() || sum.to_bits() == 1_f64.to_bits()), "{operations:?}");
+            assert!(list.iter().all(|one| one.share_of_bytes >= 0.0 && one.write_bytes_per_s >= 0.0));
+            assert!(list.len() <= LISTED_AND_TWO);
+        }
+    }
+
+    /// Six by name, the others or nobody.
+    const LISTED_AND_TWO: usize = 7;
 }

@@ -10,6 +10,7 @@ mod hold;
 #[cfg(test)]
 mod play;
 mod scene;
+mod shares;
 mod slot;
 mod window;
 

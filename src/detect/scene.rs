@@ -49,7 +49,7 @@ impl<'a> Scene<'a> {
         let disks = past.disks(samples);
         let io_pressure = past.pressure(samples);
         let cpu = past.cpu(samples);
-        let blame = past.tally.blame(samples, &disks);
+        let blame = past.tally.blame(samples);
         Self { now, samples, disks, io_pressure, cpu, blame, active }
     }
 
@@ -83,9 +83,9 @@ impl<'a> Scene<'a> {
         self.devices().iter().find(|device| device.name == name)
     }
 
-    /// The whole disks beneath a device number; empty where it is no block device (tmpfs, overlay, network).
+    /// The whole disks beneath the device number of a file; empty where there is none (tmpfs, overlay, network).
     pub fn disks_beneath(&self, dev: Dev) -> &'a [String] {
-        self.device(dev).map_or(&[], |device| device.disks.as_slice())
+        disks_of(self.samples, dev)
     }
 
     /// Pressure as it is shown.
@@ -152,7 +152,7 @@ impl Past {
 
 /// Names and numbers of the devices that are judged. A loop device doubles the disk that its file lies on, but one with a writable mount is
 /// what programs wait for; read-only loops (snaps) are not.
-fn judged(samples: &Samples) -> BTreeMap<&str, Dev> {
+pub(super) fn judged(samples: &Samples) -> BTreeMap<&str, Dev> {
     let devices = samples.devices.value().map_or(&[][..], Vec::as_slice);
     let mounts = samples.mounts.value().map_or(&[][..], Vec::as_slice);
     let writable: BTreeSet<Dev> = mounts
@@ -171,4 +171,16 @@ fn judged(samples: &Samples) -> BTreeMap<&str, Dev> {
         })
         .map(|device| (device.name.as_str(), device.dev))
         .collect()
+}
+
+/// The whole disks beneath the device number of a file. btrfs and its like have numbers of no block device: the mount's source tells there.
+pub(super) fn disks_of(samples: &Samples, dev: Dev) -> &[String] {
+    let devices = samples.devices.value().map_or(&[][..], Vec::as_slice);
+    if let Some(device) = devices.iter().find(|device| device.dev == dev) {
+        return &device.disks;
+    }
+    let mounts = samples.mounts.value().map_or(&[][..], Vec::as_slice);
+    let source = mounts.iter().find(|mount| mount.dev == dev).and_then(|mount| mount.source.strip_prefix("/dev/"));
+    let device = source.and_then(|name| devices.iter().find(|device| device.name == name));
+    device.map_or(&[], |device| device.disks.as_slice())
 }
