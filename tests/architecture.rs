@@ -249,7 +249,8 @@ fn host_paths_are_not_opened_behind_the_door() {
     let mut allowed = BTreeMap::new();
     for file in sources(&project().join("src")) {
         let code = fs::read_to_string(&file).unwrap();
-        let count = code.matches("allow(clippy::disallowed").count();
+        // A file's own tests may make the files that it reads.
+        let count = code[..code.find("#[cfg(test)]").unwrap_or(code.len())].matches("allow(clippy::disallowed").count();
         if count > 0 {
             allowed.insert(room_of(&file).unwrap_or_default(), count);
         }

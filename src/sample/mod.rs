@@ -9,11 +9,14 @@ mod limits;
 pub mod machine;
 mod memory;
 pub mod second_opinion;
+mod watch;
 
 use std::path::Path;
 
 use crate::host::Host;
 use crate::model::Reading;
+pub use watch::guarded::{self, Guarded};
+pub use watch::{Watcher, sources};
 
 /// A small text file of the kernel, parsed; absent and unreadable files keep their reason.
 fn text_file<T>(host: &Host, path: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Reading<T> {

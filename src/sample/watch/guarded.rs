@@ -1,0 +1,379 @@
+//! What may wait for a disk for ever: asked by probe children, one request each, or directly where the machine is a recording.
+//! It refuses to ask again what is still unanswered.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::{nvme, pods};
+use crate::host::Host;
+use crate::model::Reading;
+use crate::model::time::Mono;
+use crate::model::watch::{Answer, KernelLog, Mount, NvmeModel, Place, PodName, Samples, Thresholds, Wants};
+
+pub use super::nvme::Pages;
+
+/// The node's own directories, and Amazon's pages.
+const OFTEN_MS: u64 = 10_000;
+/// Other mount points, health pages, names of pods.
+const SELDOM_MS: u64 = 60_000;
+/// kubelet's configuration.
+const HOURLY_MS: u64 = 3_600_000;
+/// Mount points of others that are asked in one turn: a node may have hundreds of volumes.
+const MOST_MOUNTS_A_TURN: usize = 64;
+
+/// Directories that the node lives in; kubelet's may lie elsewhere.
+const OWN: [(&str, &str); 7] = [
+    ("root", "/"),
+    ("kubelet", "/var/lib/kubelet"),
+    ("runtime", "/var/lib/containerd"),
+    ("runtime", "/var/lib/containers"),
+    ("runtime", "/var/lib/docker"),
+    ("logs", "/var/log"),
+    ("pod logs", "/var/log/pods"),
+];
+/// File systems without a block device number of their own that may wait for a disk, a network or a program.
+const MAY_WAIT: [&str; 12] =
+    ["btrfs", "zfs", "bcachefs", "nfs", "nfs4", "cifs", "smb3", "ceph", "9p", "lustre", "glusterfs", "virtiofs"];
+/// Images: always full, never written.
+const IMAGES: [&str; 4] = ["squashfs", "iso9660", "erofs", "cramfs"];
+
+/// One question.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "camelCase")]
+pub enum Request {
+    /// What is at a directory.
+    Look {
+        /// The directory.
+        path: String,
+        /// What it is for, as in [`Place`].
+        role: String,
+    },
+    /// The names of pods, from their log directories.
+    PodNames,
+    /// A controller's log pages.
+    Nvme {
+        /// Such as `nvme0`.
+        controller: String,
+    },
+    /// kubelet's eviction thresholds, from its configuration.
+    Thresholds,
+}
+
+/// Its answer, of the same name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "answer", content = "is", rename_all = "camelCase")]
+pub enum Response {
+    /// To [`Request::Look`].
+    Looked(Answer),
+    /// To [`Request::PodNames`].
+    PodNames(Reading<Vec<PodName>>),
+    /// To [`Request::Nvme`].
+    Nvme(Pages),
+    /// To [`Request::Thresholds`].
+    Thresholds(Reading<Thresholds>),
+}
+
+impl Request {
+    /// What a stuck answer would be stuck at: only one request per mount point or device may be outstanding.
+    pub fn stuck_at(&self, mounts: &[Mount]) -> String {
+        match self {
+            Self::Look { path, .. } => mount_of(mounts, path).to_owned(),
+            Self::PodNames => mount_of(mounts, "/var/log/pods").to_owned(),
+            Self::Nvme { controller } => controller.clone(),
+            Self::Thresholds => mount_of(mounts, "/etc/kubernetes").to_owned(),
+        }
+    }
+}
+
+/// The mount point that a path lies beneath, by the longest name.
+fn mount_of<'a>(mounts: &'a [Mount], path: &str) -> &'a str {
+    let holds = |point: &str| {
+        point == "/" || path.strip_prefix(point).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let points = mounts.iter().map(|mount| mount.point.as_str()).filter(|point| holds(point));
+    points.max_by_key(|point| point.len()).unwrap_or("/")
+}
+
+/// Answers a question, in a probe child. `thresholds` is what the caller knows of kubelet's configuration.
+pub fn answer(host: &Host, request: &Request, thresholds: impl Fn(&Host) -> Reading<Thresholds>) -> Response {
+    match request {
+        Request::Look { path, .. } => Response::Looked(host.look(Path::new(path))),
+        Request::PodNames => Response::PodNames(pods::read(host)),
+        Request::Nvme { controller } => Response::Nvme(nvme::ask(host, controller)),
+        Request::Thresholds => Response::Thresholds(thresholds(host)),
+    }
+}
+
+/// What came through the guard since the last turn; nothing new leaves the samples as they are.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Guarded {
+    /// All places that are known.
+    pub(super) places: Option<Vec<Place>>,
+    /// New pages, by controller.
+    pub(super) pages: Vec<(String, Pages)>,
+    /// Names of pods.
+    pub(super) names: Option<Reading<Vec<PodName>>>,
+    /// kubelet's thresholds.
+    pub(super) thresholds: Option<Reading<Thresholds>>,
+    /// New records of the kernel's log.
+    pub kernel_log: KernelLog,
+}
+
+/// What was asked, what is outstanding, and what came.
+#[derive(Debug, Default)]
+pub struct Pending {
+    own: Vec<(String, String)>,
+    asked: BTreeMap<Request, Mono>,
+    outstanding: BTreeSet<Request>,
+    places: BTreeMap<String, Place>,
+    came: Guarded,
+    places_changed: bool,
+}
+
+impl Pending {
+    /// Nothing asked yet. `kubelet_root` is kubelet's `--root-dir`.
+    pub fn new(kubelet_root: &str) -> Self {
+        let path = |role: &str, path: &str| if role == "kubelet" { kubelet_root.to_owned() } else { path.to_owned() };
+        Self { own: OWN.iter().map(|(role, at)| ((*role).to_owned(), path(role, at))).collect(), ..Self::default() }
+    }
+
+    /// What is due now; it counts as outstanding until it is answered or refused.
+    pub fn due(&mut self, samples: &Samples, at: Mono, wants: Wants) -> Vec<Request> {
+        let mut due = Vec::new();
+        let mut others = Vec::new();
+        let all = self.all(samples, wants);
+        self.forget(&all);
+        for (request, every) in all {
+            let asked = self.asked.get(&request);
+            if self.outstanding.contains(&request) || asked.is_some_and(|asked| at.since_ms(*asked) < every) {
+                continue;
+            }
+            match &request {
+                Request::Look { role, .. } if role == "mount" => others.push((asked.copied(), request)),
+                _ => due.push(request),
+            }
+        }
+        // Those that waited longest come first; the rest in the next turns.
+        others.sort();
+        due.extend(others.into_iter().take(MOST_MOUNTS_A_TURN).map(|(_, request)| request));
+        for request in &due {
+            self.asked.insert(request.clone(), at);
+            self.outstanding.insert(request.clone());
+        }
+        due
+    }
+
+    /// Everything that could be asked, and how often.
+    fn all(&self, samples: &Samples, wants: Wants) -> Vec<(Request, u64)> {
+        let look = |path: &str, role: &str| Request::Look { path: path.to_owned(), role: role.to_owned() };
+        let mut all: Vec<_> = self.own.iter().map(|(role, path)| (look(path, role), OFTEN_MS)).collect();
+        let mounts = samples.mounts.value().map_or(&[][..], Vec::as_slice);
+        let own = |point: &str| self.own.iter().any(|(_, path)| path == point);
+        all.extend(mount_points(mounts).into_iter().filter(|point| !own(point)).map(|p| (look(p, "mount"), SELDOM_MS)));
+        for controller in samples.nvme.value().map_or(&[][..], Vec::as_slice) {
+            let every = if controller.model == NvmeModel::Other { SELDOM_MS } else { OFTEN_MS };
+            all.push((Request::Nvme { controller: controller.name.clone() }, every));
+        }
+        if wants.contributors {
+            all.push((Request::PodNames, SELDOM_MS));
+        }
+        all.push((Request::Thresholds, HOURLY_MS));
+        all
+    }
+
+    /// Lets go of mount points and controllers that are no more.
+    fn forget(&mut self, all: &[(Request, u64)]) {
+        let there: BTreeSet<&Request> = all.iter().map(|(request, _)| request).collect();
+        self.asked.retain(|request, _| there.contains(request) || *request == Request::PodNames);
+        let outstanding = &self.outstanding;
+        let before = self.places.len();
+        self.places.retain(|path, place| {
+            let request = Request::Look { path: path.clone(), role: place.role.clone() };
+            there.contains(&request) || outstanding.contains(&request)
+        });
+        self.places_changed |= before != self.places.len();
+    }
+
+    /// A probe has answered.
+    pub fn answered(&mut self, request: &Request, response: Response) {
+        self.outstanding.remove(request);
+        match (request, response) {
+            (Request::Look { path, role }, Response::Looked(answer)) => self.place(path, role, answer),
+            (Request::PodNames, Response::PodNames(names)) => self.came.names = Some(names),
+            (Request::Nvme { controller }, Response::Nvme(pages)) => self.came.pages.push((controller.clone(), pages)),
+            (Request::Thresholds, Response::Thresholds(thresholds)) => self.came.thresholds = Some(thresholds),
+            (request, _) => {
+                self.not_asked(request, "the probe answered another question; this is a bug of node-steward")
+            }
+        }
+    }
+
+    /// A probe has not answered for so long; it may still.
+    pub fn stuck(&mut self, request: &Request, for_ms: u64) {
+        self.outstanding.insert(request.clone());
+        match request {
+            Request::Look { path, role } => self.place(path, role, Answer::Stuck { for_ms }),
+            other => self.unknown(other, &format!("no answer for {} s", for_ms / 1000)),
+        }
+    }
+
+    /// Nobody could be asked: no probe was free, or the last one was lost.
+    pub fn not_asked(&mut self, request: &Request, why: &str) {
+        self.outstanding.remove(request);
+        match request {
+            Request::Look { path, role } => self.place(path, role, Answer::NotAsked { why: why.to_owned() }),
+            other => self.unknown(other, why),
+        }
+    }
+
+    fn unknown(&mut self, request: &Request, why: &str) {
+        match request {
+            Request::Look { .. } => {}
+            Request::PodNames => self.came.names = Some(Reading::failed(why)),
+            Request::Nvme { controller } => self.came.pages.push((controller.clone(), Pages::failed(why))),
+            Request::Thresholds => self.came.thresholds = Some(Reading::failed(why)),
+        }
+    }
+
+    fn place(&mut self, path: &str, role: &str, answer: Answer) {
+        self.places.insert(path.to_owned(), Place { path: path.to_owned(), role: role.to_owned(), answer });
+        self.places_changed = true;
+    }
+
+    /// What has come since the last call, with the kernel's new records.
+    pub fn take(&mut self, kernel_log: KernelLog) -> Guarded {
+        let mut came = std::mem::take(&mut self.came);
+        if std::mem::take(&mut self.places_changed) {
+            came.places = Some(self.places.values().cloned().collect());
+        }
+        came.kernel_log = kernel_log;
+        came
+    }
+
+    /// Asks everything at once, in this process: for recordings, and for a single look where hanging is the caller's risk.
+    pub fn ask_all(
+        &mut self,
+        host: &Host,
+        samples: &Samples,
+        wants: Wants,
+        thresholds: impl Fn(&Host) -> Reading<Thresholds>,
+    ) {
+        let all = self.all(samples, wants);
+        self.forget(&all);
+        for (request, _) in all {
+            let response = answer(host, &request, &thresholds);
+            self.answered(&request, response);
+        }
+    }
+}
+
+/// One mount point per file system that a disk, a network or a program stands behind: the one that shows most of it.
+fn mount_points(mounts: &[Mount]) -> Vec<&str> {
+    let waits = |mount: &&Mount| {
+        let kind = mount.kind.as_str();
+        (mount.dev.major != 0 || MAY_WAIT.contains(&kind) || kind == "fuse" || kind.starts_with("fuse."))
+            && !IMAGES.contains(&kind)
+    };
+    let mut best: BTreeMap<_, &Mount> = BTreeMap::new();
+    for mount in mounts.iter().filter(waits) {
+        let size = |mount: &Mount| (mount.root.len(), mount.point.len());
+        let entry = best.entry(mount.dev).or_insert(mount);
+        if size(mount) < size(entry) {
+            *entry = mount;
+        }
+    }
+    best.into_values().map(|mount| mount.point.as_str()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::watch::Sampled;
+
+    fn samples() -> Samples {
+        let mut mounts = Vec::new();
+        super::super::mounts::parse(
+            "1 0 259:1 / / rw - xfs /dev/a rw\n2 1 259:1 /var/x /var/lib/kubelet/pods/u/volume-subpaths/y rw - xfs /dev/a rw\n\
+             3 1 0:20 / /proc rw - proc proc rw\n4 1 259:2 / /var/lib/kubelet rw - ext4 /dev/b rw\n5 1 259:3 / /data rw - ext4 /dev/c rw\n\
+             6 1 0:50 / /nfs rw - nfs4 host:/x rw\n7 1 7:0 / /snap/x ro - squashfs /dev/loop0 ro\n8 1 0:51 / /f rw - fuse.sshfs x rw\n",
+            &mut mounts,
+        )
+        .unwrap();
+        Samples { mounts: Sampled::at(Mono(1), Reading::fresh(mounts, "test")), ..Samples::default() }
+    }
+
+    #[test]
+    fn one_look_a_file_system_and_none_twice_at_a_time() {
+        let samples = samples();
+        let mut pending = Pending::new("/var/lib/kubelet");
+        let due = pending.due(&samples, Mono(1000), Wants::default());
+        let paths: Vec<_> = due
+            .iter()
+            .filter_map(|r| match r {
+                Request::Look { path, .. } => Some(path.as_str()),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(&paths[..2], ["/", "/var/lib/kubelet"]);
+        assert_eq!(&paths[7..], ["/data", "/f", "/nfs"]);
+        assert!(due.contains(&Request::Thresholds) && !due.contains(&Request::PodNames));
+        assert!(pending.due(&samples, Mono(100_000), Wants::default()).is_empty(), "all are outstanding");
+        let data = Request::Look { path: "/data".to_owned(), role: "mount".to_owned() };
+        pending.stuck(&data, 5000);
+        let guarded = pending.take(KernelLog::default());
+        assert_eq!(guarded.places.unwrap()[0].answer, Answer::Stuck { for_ms: 5000 });
+        assert_eq!(pending.take(KernelLog::default()).places, None, "nothing new");
+        pending.answered(&data, Response::Looked(Answer::Missing));
+        pending.answered(&due[0], Response::Looked(Answer::Missing));
+        let again = pending.due(&samples, Mono(20_000), Wants::default());
+        assert_eq!(again, [due[0].clone()], "others are asked less often");
+        let wants = Wants { contributors: true, ..Wants::default() };
+        assert!(pending.due(&samples, Mono(70_000), wants).contains(&data));
+    }
+
+    #[test]
+    fn what_is_unmounted_is_forgotten() {
+        let mut samples = samples();
+        let mut pending = Pending::new("/var/lib/kubelet");
+        for request in pending.due(&samples, Mono(1), Wants::default()) {
+            pending.not_asked(&request, "busy");
+        }
+        let before = pending.take(KernelLog::default()).places.unwrap();
+        assert!(before.iter().any(|place| place.path == "/nfs"));
+        samples.mounts = Sampled::at(Mono(2), Reading::fresh(Vec::new(), "test"));
+        pending.due(&samples, Mono(2), Wants::default());
+        let after = pending.take(KernelLog::default()).places.unwrap();
+        assert_eq!(after.len(), 7, "{after:?}");
+    }
+
+    #[test]
+    fn requests_and_answers_cross_a_pipe() {
+        let samples = samples();
+        let mounts = samples.mounts.value().unwrap();
+        for (request, at) in [
+            (
+                Request::Look { path: "/var/lib/kubelet/pods".to_owned(), role: "kubelet".to_owned() },
+                "/var/lib/kubelet",
+            ),
+            (Request::Look { path: "/database".to_owned(), role: "mount".to_owned() }, "/"),
+            (Request::PodNames, "/"),
+            (Request::Nvme { controller: "nvme0".to_owned() }, "nvme0"),
+            (Request::Thresholds, "/"),
+        ] {
+            assert_eq!(request.stuck_at(mounts), at);
+            let line = serde_json::to_string(&request).unwrap();
+            assert_eq!(serde_json::from_str::<Request>(&line).unwrap(), request);
+        }
+        for response in [
+            Response::Looked(Answer::Refused { errno: 5, why: "I/O error".to_owned() }),
+            Response::PodNames(Reading::absent("none")),
+            Response::Nvme(Pages::failed("x")),
+            Response::Thresholds(Reading::fresh(Thresholds::default(), "y")),
+        ] {
+            let line = serde_json::to_string(&response).unwrap();
+            assert_eq!(serde_json::from_str::<Response>(&line).unwrap(), response, "{line}");
+        }
+    }
+}
