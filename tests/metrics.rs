@@ -7,7 +7,7 @@ mod outputs;
 
 use std::collections::BTreeSet;
 
-use node_steward::metrics::{self, COUNTERS, Format};
+use node_steward::metrics::{self, COUNTERS, Format, GAUGES};
 use outputs::{catalogue, golden, status};
 
 #[test]
@@ -40,7 +40,7 @@ fn every_family_has_help_and_type_and_its_unit() {
         }
     }
     assert!(samples > 80, "only {samples} samples");
-    let known: BTreeSet<&str> = COUNTERS.iter().map(|(key, ..)| *key).collect();
+    let known: BTreeSet<&str> = COUNTERS.iter().chain(&GAUGES).map(|(key, ..)| *key).collect();
     let there: BTreeSet<String> = status().counters.keys().cloned().collect();
     assert!(there.iter().all(|key| known.contains(key.as_str())), "a counter without a metric: {there:?}");
 }

@@ -9,7 +9,7 @@ use crate::kubelet::{Layout, OnExisting};
 use crate::model::{KubeletVersion, Quantity};
 use crate::reserve;
 
-/// An on-host agent for Kubernetes nodes: reserves resources before kubelet starts.
+/// An on-host agent for Kubernetes nodes: reserves resources before kubelet starts, and watches for problems.
 #[derive(Debug, Parser)]
 #[command(name = "node-steward", version, max_term_width = 100, after_help = AFTER)]
 pub struct Args {
@@ -59,6 +59,12 @@ pub enum Verb {
     Bootstrap(BootstrapArgs),
     /// Watch the node: the daemon
     Run(RunArgs),
+    /// Ask the daemon how it and the node stand
+    Status(AskArgs),
+    /// Ask the daemon what is wrong, who is behind it and what to do
+    Problems(AskArgs),
+    /// Ask the daemon what it does about each problem, or why it does not
+    Decisions(AskArgs),
     /// Look after settings and kubelet configurations
     Config {
         #[command(subcommand)]
@@ -152,6 +158,19 @@ pub struct RunArgs {
     /// Do nothing about problems, whatever the settings say
     #[arg(long)]
     pub dry_run: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct AskArgs {
+    /// The daemon's socket, in place of the settings' one
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+    /// Show it anew every 2 s until Ctrl-C
+    #[arg(long)]
+    pub watch: bool,
+    /// Lay out for N columns, in place of the terminal's; a pipe gets whole lines
+    #[arg(long, value_name = "N")]
+    pub width: Option<u16>,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -1,12 +1,17 @@
 //! The command line: one verb a file. It refuses to decide anything: it asks, shows, and turns the answer into an exit code.
 
 mod args;
+mod ask;
 mod bootstrap;
 mod check;
 mod config;
+mod decisions;
+mod grid;
+mod problems;
 mod reserve;
 mod rules;
 mod run;
+mod status;
 mod view;
 
 use std::io::{self, Write};
@@ -73,6 +78,8 @@ enum Failure {
     Rules(String),
     #[error(transparent)]
     Life(#[from] LifeError),
+    #[error(transparent)]
+    Ask(#[from] ask::AskError),
     #[error("cannot write the answer: {0}")]
     Output(#[from] io::Error),
     #[error("cannot write the answer: {0}")]
@@ -98,6 +105,7 @@ impl Failure {
                 LifeError::Host(_) | LifeError::Runtime(_) => Ending::Failed,
             },
             Self::Host(_) | Self::Rules(_) | Self::Output(_) | Self::Json(_) => Ending::Failed,
+            Self::Ask(error) => error.ending(),
         }
     }
 }
@@ -141,6 +149,9 @@ fn dispatch(args: &Args) -> Result<Ending, Failure> {
         Verb::Reserve(options) => reserve::run(&args.common, options),
         Verb::Run(options) => run::run(&args.common, options),
         Verb::Bootstrap(options) => bootstrap::run(&args.common, options),
+        Verb::Status(options) => status::run(&args.common, options),
+        Verb::Problems(options) => problems::run(&args.common, options),
+        Verb::Decisions(options) => decisions::run(&args.common, options),
         Verb::Config { verb: ConfigVerb::Check { kubelet, kubelet_version } } => {
             config::check(&args.common, kubelet.as_deref(), *kubelet_version)
         }

@@ -4,7 +4,7 @@ use super::page::{Page, Type, as_f64};
 use crate::model::status::Status;
 
 /// A counter's key in the status, its metric, and what it counts.
-pub const COUNTERS: [(&str, &str, &str); 12] = [
+pub const COUNTERS: [(&str, &str, &str); 11] = [
     ("kernelRecords", "kernel_records", "Records read from the kernel's log."),
     (
         "kernelRecordsLost",
@@ -17,7 +17,6 @@ pub const COUNTERS: [(&str, &str, &str); 12] = [
     ("wakeups", "wakeups", "How often the daemon woke up."),
     ("pressureAlarms", "pressure_alarms", "Alarms of the kernel that tasks wait for I/O."),
     ("turnsFailed", "turns_failed", "Turns that failed by a mistake of node-steward."),
-    ("stateWritesFailed", "state_writes_failed", "Writes of the state file that failed in a row."),
     ("majorFaults", "major_faults", "Pages of the daemon that had to be read from disk."),
     ("apiRequests", "api_requests", "Requests that the local API answered."),
     (
@@ -27,10 +26,22 @@ pub const COUNTERS: [(&str, &str, &str); 12] = [
     ),
 ];
 
+/// The same for numbers that fall again.
+pub const GAUGES: [(&str, &str, &str); 1] = [(
+    "stateWritesFailed",
+    "state_writes_failing",
+    "Writes of the state file that failed in a row; 0 when the newest did not.",
+)];
+
 pub(super) fn write(page: &mut Page, status: &Status) {
     for (key, name, help) in COUNTERS {
         if let Some(count) = status.counters.get(key) {
             page.family(name, Type::Counter, "", help).sample(&[], as_f64(*count));
+        }
+    }
+    for (key, name, help) in GAUGES {
+        if let Some(count) = status.counters.get(key) {
+            page.family(name, Type::Gauge, "", help).sample(&[], as_f64(*count));
         }
     }
 }

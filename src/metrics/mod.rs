@@ -16,7 +16,7 @@ use crate::model::problem::Entry;
 use crate::model::status::Status;
 use page::Page;
 
-pub use counters::COUNTERS;
+pub use counters::{COUNTERS, GAUGES};
 pub use rules::{AbsolutePath, Rules};
 
 /// How the text is written.

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::super::Api;
 use super::super::request::Answer;
 use super::fine;
+use crate::model::status::{Part, Standing};
 
 pub(super) fn show(api: &Api) -> Answer {
     let published = api.published.borrow();
@@ -26,5 +27,8 @@ pub(super) fn show(api: &Api) -> Answer {
             shown
         })
         .collect();
-    fine(&json!({"nowWallMs": published.status.now_wall_ms, "problems": problems}))
+    // Whoever reads "no problems" must know who could not look.
+    let is_blind = |part: &&Part| matches!(part.standing, Standing::Unknown { .. } | Standing::Learning { .. });
+    let blind: Vec<_> = published.status.detectors.iter().filter(is_blind).collect();
+    fine(&json!({"nowWallMs": published.status.now_wall_ms, "problems": problems, "notJudging": blind}))
 }
