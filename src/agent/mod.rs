@@ -3,6 +3,7 @@
 pub mod bootstrap;
 mod capacity;
 mod choices;
+pub mod eviction;
 pub mod forecast;
 pub mod judge;
 pub mod pods;

@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 use crate::host::Host;
 use crate::model::Reading;
 use crate::model::time::Mono;
-use crate::model::watch::{Sampled, Samples, Thresholds, Wants};
+use crate::model::watch::{KernelLog, Sampled, Samples, Thresholds, Wants};
 use guarded::{Guarded, Pages, Pending};
 use raw::{Came, Raw};
 pub use sources::sources;
@@ -76,12 +76,13 @@ impl Watcher {
         at: Mono,
         wants: Wants,
         pending: &mut Pending,
+        kernel_log: KernelLog,
         thresholds: impl Fn(&Host) -> Reading<Thresholds>,
     ) -> &Samples {
         self.read(host, at, wants);
         self.controllers(host, at);
         pending.ask_all(host, &self.samples, wants, thresholds);
-        self.fold(host, at, pending.take(Default::default()));
+        self.fold(host, at, pending.take(kernel_log));
         &self.samples
     }
 
