@@ -1,5 +1,5 @@
 //! `DiskStalled`: requests are in flight and none completes. await, IOPS and aqu-sz all read zero then, so it looks at nothing but the queue.
-//! It refuses to call an idle disk stalled.
+//! It refuses to call an idle disk stalled, or to be critical about requests that nobody waits for: some drivers forget to count one down.
 
 use std::collections::BTreeMap;
 
@@ -8,11 +8,15 @@ use serde::{Deserialize, Serialize};
 
 use super::scene::Scene;
 use super::slot::{Detector, Look};
+use super::window::DiskWindow;
 use crate::model::problem::{Condition, Entry, Evidence, Finding, Kind, Severity};
 use crate::model::time::Span;
 
 /// The name of the problem.
 pub const DISK_STALLED: Kind = Kind::new("DiskStalled");
+
+/// More requests than any queue holds.
+const MOST_IN_FLIGHT: u64 = 1 << 24;
 
 /// The detector.
 pub struct DiskStalled;
@@ -45,6 +49,8 @@ pub struct Kept {
     well: u32,
     /// The problem stands.
     on: bool,
+    /// Somebody was seen waiting while it stood, or the kernel does not tell.
+    waited: bool,
 }
 
 impl Detector for DiskStalled {
@@ -61,22 +67,22 @@ impl Detector for DiskStalled {
     }];
 
     fn look(rules: &Rules, memory: &mut Self::Memory, scene: &Scene<'_>) -> Look {
-        if scene.samples.counters.value().is_none() {
-            return Look::unknown(format!("no disk counters: {}", scene.samples.counters.reading.origin()));
+        if let Some(why) = scene.blind() {
+            return Look::unknown(why);
         }
         memory.retain(|name, _| scene.named(name).is_some());
         for window in &scene.disks {
             let kept = memory.entry(window.name.clone()).or_default();
-            if window.in_flight > 0 && window.completions == 0 {
-                kept.stuck_ms = kept.stuck_ms.saturating_add(window.length_ms());
+            if stuck(window) {
+                kept.stuck_ms = kept.stuck_ms.saturating_add(stuck_ms(window));
                 kept.well = 0;
                 kept.on |= kept.stuck_ms >= rules.warn_after.ms();
+                kept.waited |= scene.io_pressure.is_none_or(|(some, _)| some > 0.0);
             } else {
                 kept.well = kept.well.saturating_add(1);
                 kept.on &= kept.well < rules.clear_samples.max(1);
-                if !kept.on || window.completions > 0 {
-                    kept.stuck_ms = 0;
-                }
+                kept.stuck_ms = 0;
+                kept.waited &= kept.on;
             }
         }
         let findings = memory.iter().filter(|(_, kept)| kept.on).map(|(name, kept)| finding(rules, scene, name, kept));
@@ -84,10 +90,22 @@ impl Detector for DiskStalled {
     }
 }
 
+/// In flight, and nothing done. A number beyond any queue is a counter that went below zero.
+fn stuck(window: &DiskWindow) -> bool {
+    (1..=MOST_IN_FLIGHT).contains(&window.in_flight) && window.completions == 0
+}
+
+/// How long of the window: all of it where requests were in flight at its start, for those are still there. Otherwise the disk was idle and the first
+/// request came at some time in between; the disk's busy time tells when, or on kernels that count it at completion alone, nothing.
+fn stuck_ms(window: &DiskWindow) -> u64 {
+    if window.in_flight_before > 0 { window.length_ms() } else { window.busy_ms.min(window.length_ms()) }
+}
+
 fn finding(rules: &Rules, scene: &Scene<'_>, name: &str, kept: &Kept) -> Finding {
     let in_flight = scene.samples.counters.value().and_then(|all| all.iter().find(|line| line.name == name));
     let in_flight = in_flight.map_or(0, |line| line.in_flight);
-    let severity = if kept.stuck_ms >= rules.critical_after.ms() { Severity::Critical } else { Severity::Warning };
+    let long = kept.stuck_ms >= rules.critical_after.ms();
+    let severity = if long && kept.waited { Severity::Critical } else { Severity::Warning };
     let seconds = kept.stuck_ms / 1000;
     let summary = if kept.stuck_ms > 0 {
         format!("{name}: {in_flight} requests in flight and none completed for {seconds} s")
@@ -99,6 +117,13 @@ fn finding(rules: &Rules, scene: &Scene<'_>, name: &str, kept: &Kept) -> Finding
         Evidence::count("in flight", in_flight, ""),
         Evidence::count("without completion", seconds, "s"),
     ];
+    if let Some((some, full)) = scene.io_pressure {
+        evidence.push(Evidence::number("waiting for I/O", some * 100.0, "%"));
+        evidence.push(Evidence::number("all waiting for I/O", full * 100.0, "%"));
+    }
+    if long && !kept.waited {
+        evidence.push(Evidence::text("not critical", "nobody waits for it"));
+    }
     if let Some(tasks) = scene.samples.tasks.value() {
         evidence.extend(tasks.iter().take(5).map(|task| {
             Evidence::text(
@@ -115,5 +140,74 @@ fn finding(rules: &Rules, scene: &Scene<'_>, name: &str, kept: &Kept) -> Finding
         advice: String::new(),
         evidence,
         device: scene.named(name).map(|device| device.dev),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::play::{Load, Play};
+    use crate::model::status::Standing;
+
+    const BUSY: Load = Load { operations: 1000, bytes: 4096, us: 500, in_flight: 3, busy_ms: 500 };
+    const HUNG: Load = Load { operations: 0, bytes: 0, us: 0, in_flight: 3, busy_ms: 10_000 };
+    const IDLE: Load = Load { operations: 0, bytes: 0, us: 0, in_flight: 0, busy_ms: 0 };
+
+    /// Of each window: nothing, a warning, or critical.
+    fn severities(play: &mut Play<DiskStalled>, windows: &[(Load, u64)]) -> String {
+        let turn = |(load, some): &(Load, u64)| match play.window(10_000, *load, *some).findings.as_slice() {
+            [] => '.',
+            [finding] if finding.severity == Severity::Critical => 'c',
+            [_] => 'w',
+            more => panic!("{more:?}"),
+        };
+        windows.iter().map(turn).collect()
+    }
+
+    #[test]
+    fn ten_seconds_warn_thirty_are_critical_and_two_answers_end_it() {
+        let mut play = Play::new(&["nvme0n1"]);
+        let hang =
+            [(BUSY, 9), (HUNG, 80), (HUNG, 80), (HUNG, 80), (HUNG, 80), (BUSY, 9), (HUNG, 80), (BUSY, 9), (BUSY, 9)];
+        assert_eq!(severities(&mut play, &hang), ".wwccwww.");
+        let mut play = Play::new(&["nvme0n1"]);
+        assert_eq!(severities(&mut play, &[(BUSY, 9), (HUNG, 80), (IDLE, 0), (IDLE, 0), (IDLE, 0)]), ".ww..");
+    }
+
+    #[test]
+    fn a_request_at_the_end_of_an_idle_window_is_not_stuck_since_its_start() {
+        let mut play = Play::new(&["nvme0n1"]);
+        let edge = Load { in_flight: 1, busy_ms: 4, ..IDLE };
+        assert_eq!(severities(&mut play, &[(IDLE, 0), (edge, 0), (IDLE, 0), (edge, 0), (BUSY, 0)]), ".....");
+        // The hang began three seconds before the end: the warning comes with the next window, not this one.
+        let begun = Load { in_flight: 1, busy_ms: 3000, ..IDLE };
+        assert_eq!(severities(&mut play, &[(IDLE, 0), (begun, 20), (HUNG, 80), (HUNG, 80), (HUNG, 80)]), "..wwc");
+        // A kernel that counts the busy time at completion alone.
+        let silent = Load { busy_ms: 0, ..HUNG };
+        let mut play = Play::new(&["nvme0n1"]);
+        assert_eq!(severities(&mut play, &[(IDLE, 0), (silent, 80), (silent, 80)]), "..w");
+    }
+
+    #[test]
+    fn a_forgotten_count_is_never_critical_and_a_negative_one_nothing() {
+        let leak = Load { in_flight: 1, busy_ms: 10_000, ..IDLE };
+        let mut play = Play::new(&["nvme0n1"]);
+        assert_eq!(severities(&mut play, &[(leak, 0); 9]), "wwwwwwwww");
+        let below = Load { in_flight: u64::from(u32::MAX), busy_ms: 10_000, ..IDLE };
+        let mut play = Play::new(&["nvme0n1"]);
+        assert_eq!(severities(&mut play, &[(below, 0); 9]), ".........");
+    }
+
+    #[test]
+    fn a_stall_outlives_a_turn_that_cannot_look_and_a_restart() {
+        let mut play = Play::new(&["nvme0n1"]);
+        assert_eq!(severities(&mut play, &[(BUSY, 9), (HUNG, 80)]), ".w");
+        play.samples.devices.reading = crate::model::Reading::failed("EIO");
+        assert!(matches!(play.look_as_it_is().standing, Standing::Unknown { .. }));
+        play.memory = serde_json::from_value(serde_json::to_value(&play.memory).unwrap()).unwrap();
+        assert_eq!(severities(&mut play, &[(HUNG, 80), (HUNG, 80)]), "wc");
+        play.devices.clear();
+        play.counters.clear();
+        assert!(play.look().findings.is_empty() && play.memory.is_empty());
     }
 }

@@ -9,9 +9,11 @@ mod disk_stalled;
 mod hold;
 #[cfg(test)]
 mod play;
+mod root_volume_shared;
 mod scene;
 mod shares;
 mod slot;
+mod task_hung;
 mod window;
 
 pub use book::{Book, Changes, Page};
@@ -27,7 +29,12 @@ use crate::model::problem::Problem;
 use crate::model::watch::{Answer, Samples, Wants};
 
 /// Every detector. A new one is its file and its line here.
-pub const ALL: &[fn() -> Box<dyn Slot>] = &[slot::<disk_stalled::DiskStalled>, slot::<disk_saturated::DiskSaturated>];
+pub const ALL: &[fn() -> Box<dyn Slot>] = &[
+    slot::<disk_stalled::DiskStalled>,
+    slot::<disk_saturated::DiskSaturated>,
+    slot::<task_hung::TaskHung>,
+    slot::<root_volume_shared::RootVolumeShared>,
+];
 
 /// What the next samples should hold: contributors as soon as a disk has work queued or somebody waits for I/O, waiting tasks while a disk has a problem.
 pub fn wants(scene: &Scene<'_>, problems: &[Problem]) -> Wants {
@@ -35,9 +42,13 @@ pub fn wants(scene: &Scene<'_>, problems: &[Problem]) -> Wants {
         scene.disks.iter().any(|window| window.aqu() >= 1.0 || (window.in_flight > 0 && window.completions == 0));
     let waiting = scene.io_pressure.is_some_and(|(some, _)| some >= 0.05);
     let troubled = problems.iter().any(|problem| problem.finding.device.is_some());
+    // Tasks that hang, or a probe that does, are reason enough to go on looking for who waits.
+    let hangs =
+        |problem: &Problem| ["TaskHung", "ProbeStuck", "KernelHungTask"].contains(&problem.finding.kind.as_str());
+    let hanging = scene.disks.iter().any(|window| window.in_flight > 0 && window.completions == 0);
     Wants {
         contributors: queued || waiting || troubled,
-        blocked_tasks: troubled || scene.disks.iter().any(|window| window.in_flight > 0 && window.completions == 0),
+        blocked_tasks: troubled || hanging || problems.iter().any(hangs),
     }
 }
 
