@@ -138,7 +138,7 @@ pub struct CheckArgs {
     pub scratch: Option<PathBuf>,
 }
 
-#[derive(Debug, ClapArgs)]
+#[derive(Debug, ClapArgs, Default)]
 pub struct ReserveArgs {
     #[command(flatten)]
     pub wish: WishArgs,
@@ -155,6 +155,9 @@ pub struct ReserveArgs {
 
 #[derive(Debug, ClapArgs)]
 pub struct RunArgs {
+    /// One turn, then the end: no lock, no state, no socket
+    #[arg(long)]
+    pub once: bool,
     /// Do nothing about problems, whatever the settings say
     #[arg(long)]
     pub dry_run: bool,

@@ -45,7 +45,7 @@ pub(super) fn run(common: &Common, options: &ReserveArgs) -> Result<Ending, Fail
     Ok(Ending::Fine)
 }
 
-fn foresee(host: &Host, settings: &Settings, options: &ReserveArgs) -> Result<Forecast, Failure> {
+pub(super) fn foresee(host: &Host, settings: &Settings, options: &ReserveArgs) -> Result<Forecast, Failure> {
     let question = options.wish.question();
     let described = options.cores.is_some() && options.memory.is_some();
     let setup = if described { imagined(settings)? } else { found_or_imagined(host, settings)? };

@@ -1,12 +1,54 @@
-//! `run`: the daemon.
+//! `run`: the daemon, one turn of it, or a recording played again.
 
-use super::args::{Common, RunArgs};
-use super::{Ending, Failure};
+use std::io::Write;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::args::{Common, Output, ReserveArgs, RunArgs};
+use super::{Ending, Failure, print_json, reserve, view};
 use crate::agent::watch::{self, Options};
+use crate::agent::{Settings, turn::Turn};
+use crate::host::Host;
 
 pub(super) fn run(common: &Common, options: &RunArgs) -> Result<Ending, Failure> {
     let host = common.host()?;
     let config = common.config.as_deref().map(|path| common.inside(path));
-    watch::run(host, Options { config, dry_run: options.dry_run })?;
+    let wish = Options { config, dry_run: options.dry_run, once: options.once, reservations };
+    match watch::run(host, wish)? {
+        Some(turn) if common.output == Output::Json => print_json(&turn)?,
+        Some(turn) => show(&turn)?,
+        None => {}
+    }
     Ok(Ending::Fine)
+}
+
+/// For the API: as `reserve -o json` has them, or why there are none. Runs in a probe child.
+fn reservations(host: &Host, config: Option<&Path>) -> Value {
+    let answer = || -> Result<Value, Failure> {
+        let settings = Settings::load(host, config)?;
+        let forecast = reserve::foresee(host, &settings, &ReserveArgs::default())?;
+        Ok(serde_json::to_value(view::reservations(&settings.reserve.profile, &forecast))?)
+    };
+    answer().unwrap_or_else(|failure| json!({"error": failure.to_string()}))
+}
+
+fn show(turn: &Turn) -> Result<(), Failure> {
+    let mut out = anstream::stdout().lock();
+    for problem in &turn.problems {
+        let finding = &problem.finding;
+        writeln!(out, "{:<9} {} {}: {}", finding.severity, finding.kind, finding.subject, finding.summary)?;
+    }
+    for part in &turn.detectors {
+        use crate::model::status::Standing;
+        match &part.standing {
+            Standing::Working => {}
+            Standing::Off => writeln!(out, "off       {}", part.name)?,
+            Standing::Learning { why } => writeln!(out, "learning  {}: {why}", part.name)?,
+            Standing::Unknown { why } => writeln!(out, "unknown   {}: {why}", part.name)?,
+        }
+    }
+    let working = turn.detectors.iter().filter(|part| part.standing == crate::model::status::Standing::Working).count();
+    writeln!(out, "{} problems; {working} of {} detectors judge", turn.problems.len(), turn.detectors.len())?;
+    Ok(())
 }

@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::agent::eviction::thresholds;
 use crate::host::{Host, Wanted};
+use crate::kubelet;
+use crate::sample::guarded::{self, Request};
 use crate::settings::Merged;
 
 /// A question.
@@ -14,10 +17,14 @@ use crate::settings::Merged;
 #[serde(rename_all = "camelCase")]
 pub enum Ask {
     /// What the settings are made of.
-    Settings {
-        /// One file in place of the chain.
-        config: Option<PathBuf>,
+    Settings,
+    /// Anything that the samples need and that may hang.
+    Guarded {
+        /// What.
+        request: Request,
     },
+    /// This machine's reservations.
+    Reservations,
     /// Write metrics for node_exporter.
     Textfile {
         /// Where.
@@ -36,12 +43,28 @@ pub struct Texts {
     pub groups: String,
 }
 
+/// What a child knows besides the question: as it was when the helper was started.
+#[derive(Debug, Clone)]
+pub struct Known {
+    /// How kubelet's configuration is found.
+    pub kubelet: kubelet::Rules,
+    /// One settings file in place of the chain.
+    pub config: Option<PathBuf>,
+    /// Computes the reservations.
+    pub reservations: fn(&Host, Option<&Path>) -> Value,
+}
+
 /// A child's whole life: reads the question, looks, answers.
-pub fn answer(question: Value) -> Value {
+pub fn answer(known: &Known, question: Value) -> Value {
     // The helper has closed every descriptor of the daemon, so the child opens the root anew.
     let Ok(host) = Host::new(Path::new("/")) else { return Value::Null };
+    let config = known.config.as_deref();
     let answer = match serde_json::from_value(question) {
-        Ok(Ask::Settings { config }) => serde_json::to_value(texts(&host, config.as_deref())),
+        Ok(Ask::Settings) => serde_json::to_value(texts(&host, config)),
+        Ok(Ask::Guarded { request }) => {
+            serde_json::to_value(guarded::answer(&host, &request, |host| thresholds(host, &known.kubelet)))
+        }
+        Ok(Ask::Reservations) => Ok((known.reservations)(&host, config)),
         Ok(Ask::Textfile { path, text }) => serde_json::to_value(textfile(&host, path, text)),
         Err(_) => return Value::Null,
     };

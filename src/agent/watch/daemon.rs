@@ -12,23 +12,29 @@ use tokio::sync::mpsc;
 use tokio::time::{Duration, Instant, sleep_until};
 
 use super::ask::Ask;
+use super::desk::Delay;
+use super::ear::Ear;
 use super::engine::Engine;
-use super::pace::Pace;
+use super::pace::{Extent, Pace};
 use super::probes::Probes;
 use super::reload::{Asker, Reload};
 use super::saved::Saved;
 use super::{figures, lines};
-use crate::agent::Settings;
+use crate::agent::turn::Turn;
+use crate::agent::{Settings, eviction};
 use crate::api::{Api, Published};
 use crate::host::probe::Line;
 use crate::host::{self, Host, Log, Priority, Service, Share, Signal, Signals, Trigger, clock};
 use crate::metrics;
-use crate::model::status::Status;
+use crate::model::status::{Part, Status};
 use crate::model::time::{Mono, Now};
-use crate::model::watch::Samples;
+use crate::model::watch::Wants;
+use crate::sample::guarded::Pending;
+use crate::sample::{self, Watcher};
 
 /// For the first probes to answer, so that the second turn sees everything.
 const FIRST_ANSWERS_MS: u64 = 1000;
+const NO_ANSWER: &str = "the probe ended without an answer";
 
 /// See the head of this file.
 pub struct Daemon {
@@ -40,7 +46,11 @@ pub struct Daemon {
     pub(super) dry_run: bool,
     pub(super) boot_id: String,
     pub(super) state_file: Option<PathBuf>,
+    pub(super) socket: Option<PathBuf>,
     pub(super) engine: Engine,
+    pub(super) watcher: Watcher,
+    pub(super) pending: Pending,
+    pub(super) ear: Ear,
     pub(super) published: Rc<RefCell<Published>>,
     pub(super) api: Rc<Api>,
     pub(super) pace: Pace,
@@ -50,7 +60,19 @@ pub struct Daemon {
     pub(super) triggers: Vec<(Share, Trigger)>,
     pub(super) reload: Option<Reload>,
     pub(super) counters: Counters,
-    pub(super) ready: bool,
+    /// Since when some task has waited, and whether the next look was asked for by that.
+    pub(super) alarm: Option<Mono>,
+    pub(super) alarmed: bool,
+    /// Parts of the daemon itself that do not work, and why.
+    pub(super) parts: Vec<Part>,
+    pub(super) once: Option<Once>,
+}
+
+/// A run of one turn.
+#[derive(Debug, Default)]
+pub(super) struct Once {
+    /// What came of it.
+    pub(super) turn: Option<Turn>,
 }
 
 /// What is counted here.
@@ -68,6 +90,7 @@ enum Event {
     Line(Result<Line, String>),
     Pressure(usize, Result<(), String>),
     Asked(Asker),
+    Kernel,
     Due,
 }
 
@@ -83,9 +106,18 @@ impl Daemon {
                 Event::Asked(asker) => self.reload(Some(asker)),
                 Event::Line(line) => self.line(line),
                 Event::Pressure(index, fired) => self.pressure(index, fired),
+                Event::Kernel => {
+                    let now = clock::monotonic();
+                    if self.ear.hear(now) {
+                        self.pace.hurry(now, Extent::Heard);
+                    }
+                }
                 Event::Due => {}
             }
             self.due();
+            if self.once.as_ref().is_some_and(|once| once.turn.is_some()) {
+                return;
+            }
         }
     }
 
@@ -98,6 +130,7 @@ impl Daemon {
             Some(asker) = self.reloads.recv() => Event::Asked(asker),
             line = self.probes.line() => Event::Line(line),
             (index, fired) = any(triggers) => Event::Pressure(index, fired),
+            () = self.ear.woken() => Event::Kernel,
             () = sleep_until(alarm) => Event::Due,
         }
     }
@@ -109,6 +142,7 @@ impl Daemon {
             Some(self.pace.next()),
             self.reload.as_ref().map(|reload| reload.until),
             self.probes.next_overdue(deadline_ms),
+            self.ear.again().filter(|_| self.host.is_real()),
         ];
         let next = moments.into_iter().flatten().min().unwrap_or_default();
         Instant::now() + Duration::from_millis(next.since_ms(clock::monotonic()))
@@ -117,7 +151,9 @@ impl Daemon {
     /// Does what is due.
     fn due(&mut self) {
         let now = clock::monotonic();
-        if let Err(why) = self.probes.revive(now) {
+        if self.host.is_real()
+            && let Err(why) = self.probes.revive(now)
+        {
             self.log.line(Priority::Warning, &format!("no probe helper: {why}"), &[("NODE_STEWARD_EVENT", "helper")]);
         }
         if self.reload.as_ref().is_some_and(|reload| now >= reload.until) {
@@ -125,34 +161,63 @@ impl Daemon {
                 Err("the settings could not be read in time: is the disk that they lie on stuck?".to_owned()),
             );
         }
+        if self.host.is_real() {
+            self.ear.listen(now);
+        }
         if now >= self.pace.next() {
-            self.turn();
+            self.turn(now);
         }
     }
 
     /// One turn, whatever happens in it.
-    fn turn(&mut self) {
-        let began = clock::monotonic();
+    fn turn(&mut self, began: Mono) {
+        if self.once.is_some() && self.ready() && !self.probes.idle(began, self.settings.watch.probe_deadline.ms()) {
+            return self.pace.hurry(began.plus_ms(FIRST_ANSWERS_MS / 10), Extent::Whole);
+        }
         let began_us = clock::monotonic_us();
-        self.pace.made(began);
-        if catch_unwind(AssertUnwindSafe(|| self.look(began))).is_err() {
+        let extent = self.pace.make(began);
+        if catch_unwind(AssertUnwindSafe(|| self.look(began, extent))).is_err() {
             self.counters.panics = self.counters.panics.saturating_add(1);
             let words = "a turn failed; this is a bug of node-steward. The next turn starts anew";
-            self.log.line(Priority::Error, words, &[("NODE_STEWARD_EVENT", "bug")]);
-            return;
+            return self.log.line(Priority::Error, words, &[("NODE_STEWARD_EVENT", "bug")]);
         }
         let took = clock::monotonic_us().saturating_sub(began_us);
+        let first = !self.ready();
         figures::take(&mut self.engine.status_mut().turns, began, took);
         self.publish();
-        self.textfile();
+        if extent == Extent::Whole {
+            self.textfile();
+        }
         self.send(began);
-        self.alive();
+        self.alive(first);
     }
 
-    fn look(&mut self, at: Mono) {
+    fn ready(&self) -> bool {
+        self.engine.status().turns.count > 0
+    }
+
+    fn look(&mut self, at: Mono, extent: Extent) {
         let now = Now { mono: at, wall: clock::wall(), boot_id: self.boot_id.clone() };
-        let samples = Samples::default();
-        let outcome = self.engine.turn(&now, &samples, Vec::new());
+        let kernel_log = self.ear.told();
+        let mut wants = self.engine.wants();
+        wants.contributors |= std::mem::take(&mut self.alarmed);
+        let samples = match extent {
+            Extent::Heard => self.watcher.hear(kernel_log),
+            Extent::Whole if self.host.is_real() => {
+                for (question, delay) in self.probes.delayed(at, self.settings.watch.probe_deadline.ms()) {
+                    delayed(&mut self.pending, &question, &delay);
+                }
+                let guarded = self.pending.take(kernel_log);
+                self.watcher.look(&self.host, at, wants, guarded)
+            }
+            Extent::Whole => {
+                let thresholds = |host: &Host| eviction::thresholds(host, &self.settings.kubelet);
+                self.watcher.look_whole(&self.host, at, wants, &mut self.pending, kernel_log, thresholds)
+            }
+        };
+        let mut sources = sample::sources(samples);
+        sources.extend(self.parts.iter().cloned());
+        let outcome = self.engine.turn(&now, samples, sources);
         lines::write(&self.log, at, &outcome.turn.changes);
         for (name, why) in &outcome.sight {
             let (words, event) = match why {
@@ -164,19 +229,38 @@ impl Daemon {
         if outcome.matters {
             self.save();
         }
+        if extent == Extent::Whole && self.host.is_real() {
+            self.ask(at, wants);
+        }
+        if self.ready()
+            && let Some(once) = &mut self.once
+        {
+            once.turn = Some(outcome.turn);
+        }
+    }
+
+    /// Puts what is due on the desk.
+    fn ask(&mut self, at: Mono, wants: Wants) {
+        let samples = self.watcher.samples();
+        let mounts = samples.mounts.value().map_or(&[][..], Vec::as_slice);
+        for request in self.pending.due(samples, at, wants) {
+            if self.probes.is_alive() {
+                self.probes.put(&request.stuck_at(mounts), Ask::Guarded { request });
+            } else {
+                self.pending.not_asked(&request, "there is no probe helper");
+            }
+        }
     }
 
     /// To the service manager: ready after the first turn, then a sign of life.
-    fn alive(&mut self) {
+    fn alive(&mut self, first: bool) {
         let status = summary(self.engine.status());
-        let words = [NotifyState::Status(&status), NotifyState::Watchdog];
-        if self.ready {
-            return self.service.say(&words);
+        if !first {
+            return self.service.say(&[NotifyState::Status(&status), NotifyState::Watchdog]);
         }
-        self.ready = true;
         self.service.say(&[NotifyState::Ready, NotifyState::Status(&status), NotifyState::Watchdog]);
         // The second turn sees what the first probes have answered by then.
-        self.pace.hurry(clock::monotonic().plus_ms(FIRST_ANSWERS_MS));
+        self.pace.hurry(clock::monotonic().plus_ms(FIRST_ANSWERS_MS), Extent::Whole);
     }
 
     fn publish(&mut self) {
@@ -184,6 +268,8 @@ impl Daemon {
             ("logLinesDropped", self.log.dropped()),
             ("probesStarted", self.probes.started),
             ("probesAbandoned", self.probes.abandoned),
+            ("kernelRecords", self.ear.records),
+            ("kernelRecordsLost", self.ear.lost),
             ("wakeups", self.counters.wakeups),
             ("pressureAlarms", self.counters.pressure),
             ("turnsFailed", self.counters.panics),
@@ -221,6 +307,13 @@ impl Daemon {
         }
     }
 
+    /// Takes the socket away: whoever asks now is told at once that nobody is there.
+    pub(super) fn close(&mut self) {
+        if let Some(path) = &self.socket {
+            let _ = self.host.remove(path);
+        }
+    }
+
     fn pressure(&mut self, index: usize, fired: Result<(), String>) {
         if let Err(why) = fired {
             self.triggers.remove(index);
@@ -228,7 +321,15 @@ impl Daemon {
             return self.log.line(Priority::Info, &words, &[("NODE_STEWARD_EVENT", "blind")]);
         }
         self.counters.pressure = self.counters.pressure.saturating_add(1);
-        self.pace.hurry(clock::monotonic());
+        // Under a lasting load it fires every two seconds: only the first time is news.
+        let now = clock::monotonic();
+        let news =
+            self.alarm.is_none_or(|alarm| now.since_ms(alarm) > self.settings.watch.period.ms().saturating_mul(2));
+        self.alarm = Some(now);
+        if news {
+            self.alarmed = true;
+            self.pace.hurry(now, Extent::Whole);
+        }
     }
 
     fn line(&mut self, line: Result<Line, String>) {
@@ -237,7 +338,12 @@ impl Daemon {
             Err(why) => return self.helper_lost(&why),
         };
         match self.probes.take(line) {
-            Some((Ask::Settings { .. }, body)) => self.reloaded(understood(body)),
+            Some((Ask::Guarded { request }, body)) => match serde_json::from_value(body) {
+                Ok(response) => self.pending.answered(&request, response),
+                Err(_) => self.pending.not_asked(&request, NO_ANSWER),
+            },
+            Some((Ask::Reservations, body)) => self.published.borrow_mut().reservations = body,
+            Some((Ask::Settings, body)) => self.reloaded(understood(body)),
             Some((Ask::Textfile { .. }, body)) => self.textfile_written(&understood(body)),
             // The helper's own sign that it is up, or an answer that nobody waits for any more.
             None => {}
@@ -247,12 +353,14 @@ impl Daemon {
 
     fn helper_lost(&mut self, why: &str) {
         self.log.line(Priority::Warning, &format!("{why}; it is replaced"), &[("NODE_STEWARD_EVENT", "helper")]);
-        self.probes.lost();
+        for question in self.probes.lost() {
+            delayed(&mut self.pending, &question, &Delay::NotAsked(why.to_owned()));
+        }
         self.reloaded(Err("the probe helper is gone".to_owned()));
     }
 
     pub(super) fn send(&mut self, now: Mono) {
-        if let Err((why, _)) = self.probes.send(now) {
+        if let Err(why) = self.probes.send(now) {
             self.helper_lost(&why);
         }
     }
@@ -267,9 +375,19 @@ impl Daemon {
     }
 }
 
+/// A question that has no answer, to the samples.
+fn delayed(pending: &mut Pending, question: &Ask, delay: &Delay) {
+    match (question, delay) {
+        (Ask::Guarded { request }, Delay::Stuck(for_ms)) => pending.stuck(request, *for_ms),
+        (Ask::Guarded { request }, Delay::NotAsked(why)) => pending.not_asked(request, why),
+        // The others have a patience of their own.
+        (Ask::Settings | Ask::Reservations | Ask::Textfile { .. }, _) => {}
+    }
+}
+
 /// What a child answered; a child that ended without an answer is an answer as well.
 fn understood<T: serde::de::DeserializeOwned>(body: Value) -> Result<T, String> {
-    serde_json::from_value(body).unwrap_or_else(|_| Err("the probe ended without an answer".to_owned()))
+    serde_json::from_value(body).unwrap_or_else(|_| Err(NO_ANSWER.to_owned()))
 }
 
 /// The first trigger that fires.

@@ -103,7 +103,8 @@ impl<Q: Clone + PartialEq> Desk<Q> {
     }
 
     /// How many are out, and how many of those are overdue.
-    pub fn count(&self) -> (usize, usize) {
+    #[cfg(test)]
+    fn count(&self) -> (usize, usize) {
         (self.out.len(), self.out.values().filter(|out| out.overdue).count())
     }
 

@@ -14,7 +14,7 @@ use crate::agent::Settings;
 use crate::api::{Api, Gate, Published, Reload};
 use crate::host::{Host, Log, Priority, clock};
 
-/// Opens them and serves until the runtime ends. It needs a runtime and a `LocalSet`.
+/// Opens them and serves until the runtime ends; gives the socket's path as well. It needs a runtime and a `LocalSet`.
 pub async fn open(
     host: &Host,
     log: &Log,
@@ -22,7 +22,7 @@ pub async fn open(
     directory: Option<&Path>,
     published: Rc<RefCell<Published>>,
     reloads: mpsc::UnboundedSender<Asker>,
-) -> Rc<Api> {
+) -> (Rc<Api>, Option<PathBuf>) {
     let said = |words: &str| log.line(Priority::Warning, words, &[("NODE_STEWARD_EVENT", "api")]);
     let (gate, missing) =
         Gate::new(host, &settings.api).unwrap_or_else(|error| (Gate::default(), Some(error.to_string())));
@@ -31,10 +31,14 @@ pub async fn open(
     }
     let readers = gate.readers;
     let api = Api::new(published, gate, clock::monotonic, reload(reloads));
+    let mut open = None;
     match socket(settings, directory) {
         None => said("there is no local API: this user has no directory under /run; set api.socket"),
         Some(path) => match host.listen(&path, readers).map(UnixListener::from_std) {
-            Ok(Ok(listener)) => drop(spawn_local(Rc::clone(&api).serve(listener))),
+            Ok(Ok(listener)) => {
+                drop(spawn_local(Rc::clone(&api).serve(listener)));
+                open = Some(path);
+            }
             Ok(Err(error)) => said(&format!("there is no local API: {error}")),
             Err(error) => said(&format!("there is no local API: {error}")),
         },
@@ -45,7 +49,12 @@ pub async fn open(
             Err(error) => said(&format!("no metrics on {address}: {error}")),
         }
     }
-    api
+    (api, open)
+}
+
+/// An API that nobody can ask.
+pub fn closed(published: Rc<RefCell<Published>>, reloads: mpsc::UnboundedSender<Asker>) -> Rc<Api> {
+    Api::new(published, Gate::default(), clock::monotonic, reload(reloads))
 }
 
 /// The settings' socket; where they leave it as it is, the one in this run's own directory.

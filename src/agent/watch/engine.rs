@@ -3,8 +3,8 @@
 use crate::agent::Settings;
 use crate::agent::turn::{State, Stored, Turn};
 use crate::detect;
-use crate::model::problem::{Entry, Problem};
-use crate::model::status::{Part, Standing, Status};
+use crate::model::problem::{Entry, Kind, Problem};
+use crate::model::status::{Decision, Part, Standing, Status, Verdict};
 use crate::model::time::Now;
 use crate::model::watch::{Samples, Wants};
 use crate::policy;
@@ -76,12 +76,11 @@ impl Engine {
         let ground = policy::Ground { nodes_own: detect::nodes_own(samples), cluster: false };
         let turn = self.state.turn(&self.rules, &ground, now, samples);
         let changes = &turn.changes;
-        let learned = self.status.detectors != turn.detectors;
-        let matters = learned
+        let matters = !self.status.detectors.iter().map(kind_of).eq(turn.detectors.iter().map(kind_of))
             || !changes.began.is_empty()
             || !changes.changed.is_empty()
             || !changes.ended.is_empty()
-            || self.status.decisions != turn.decisions;
+            || !self.status.decisions.iter().map(core_of).eq(turn.decisions.iter().map(core_of));
         self.wants = turn.wants;
         let status = &mut self.status;
         now.boot_id.clone_into(&mut status.boot_id);
@@ -145,4 +144,20 @@ impl Engine {
     pub fn catalogue(&self) -> Vec<&'static Entry> {
         self.state.catalogue()
     }
+}
+
+/// A part without its reason, which may change with every turn.
+fn kind_of(part: &Part) -> (&str, u8) {
+    let kind = match part.standing {
+        Standing::Working => 0,
+        Standing::Learning { .. } => 1,
+        Standing::Unknown { .. } => 2,
+        Standing::Off => 3,
+    };
+    (&part.name, kind)
+}
+
+/// A decision without its sentence.
+fn core_of(decision: &Decision) -> (&str, Verdict, &Kind, &str, &str) {
+    (&decision.action, decision.verdict, &decision.kind, &decision.subject, &decision.reason)
 }

@@ -8,24 +8,34 @@ use std::time::Duration;
 use sd_notify::NotifyState;
 use tokio::sync::mpsc;
 
-use super::daemon::Daemon;
+use super::ask::{Ask, Known};
+use super::daemon::{Daemon, Once};
 use super::doors;
+use super::ear::Ear;
 use super::engine::Engine;
 use super::pace::Pace;
 use super::probes::Probes;
 use super::saved::{Found, Saved};
 use crate::agent::Settings;
+use crate::agent::turn::Turn;
 use crate::api::Published;
-use crate::host::{Host, HostError, Log, Priority, Reason, Service, Share, Signals, clock};
+use crate::host::{Host, HostError, Log, Priority, Reason, Service, Share, Signals, Trigger, clock};
+use crate::model::status::{Part, Standing};
+use crate::sample::Watcher;
+use crate::sample::guarded::Pending;
 use crate::settings::SettingsError;
 
 /// How `run` was called.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Options {
     /// Settings file in place of the chain.
     pub config: Option<PathBuf>,
     /// Nothing is done about problems, whatever the settings say.
     pub dry_run: bool,
+    /// One turn and the end: no lock, no state, no socket.
+    pub once: bool,
+    /// Computes the reservations, for the API.
+    pub reservations: fn(&Host, Option<&Path>) -> serde_json::Value,
 }
 
 /// Why the daemon did not run.
@@ -45,15 +55,18 @@ pub enum LifeError {
     Runtime(#[from] std::io::Error),
 }
 
-/// Runs until it is told to stop.
-pub fn run(host: Host, options: Options) -> Result<(), LifeError> {
-    let service = Service::from_environment();
+/// Runs until it is told to stop; gives the turn of a run of one.
+pub fn run(host: Host, options: Options) -> Result<Option<Turn>, LifeError> {
+    let service = if options.once { Service::default() } else { Service::from_environment() };
     let log = Log::open(&service);
     let mut settings = Settings::load(&host, options.config.as_deref())?;
     if options.dry_run {
         settings.policy.mode = crate::policy::Mode::Observe;
     }
-    let directory = host.runtime_directory(service.runtime_directory.as_deref());
+    let directory = match options.once {
+        true => None,
+        false => host.runtime_directory(service.runtime_directory.as_deref()),
+    };
     let _lock = match &directory {
         Some(directory) => Some(only_one(&host, &directory.join("daemon.lock"))?),
         None => None,
@@ -65,7 +78,8 @@ pub fn run(host: Host, options: Options) -> Result<(), LifeError> {
         daemon.work().await;
         daemon.service.say(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
         daemon.save();
-        Ok(())
+        daemon.close();
+        Ok(daemon.once.and_then(|once| once.turn))
     })
 }
 
@@ -105,12 +119,19 @@ async fn start(
         log.line(Priority::Notice, &words, &[("NODE_STEWARD_EVENT", "settings")]);
         settings.watch.period = crate::model::time::Span::seconds((patience / 2000).max(1));
     }
-    let (probes, failed) = Probes::start(now);
+    let known =
+        Known { kubelet: settings.kubelet.clone(), config: options.config.clone(), reservations: options.reservations };
+    let (mut probes, failed) = Probes::start(now, known, host.is_real());
+    let mut parts = Vec::new();
     if let Some(why) = failed {
-        let words = format!("nothing that may block is looked at: {why}");
-        log.line(Priority::Warning, &words, &[("NODE_STEWARD_EVENT", "helper")]);
+        parts.push(blind("probes", why));
     }
-    let triggers = triggers(&host, &settings);
+    if !options.once {
+        probes.put("reservations", Ask::Reservations);
+    }
+    let (triggers, blind_alarms) = triggers(&host, &settings);
+    parts.extend(blind_alarms);
+    let kubelet_root = crate::agent::eviction::kubelet_root(&host, &settings.kubelet);
     let published = Published {
         status: engine.status().clone(),
         reservations: serde_json::Value::Null,
@@ -120,7 +141,11 @@ async fn start(
     };
     let published = Rc::new(RefCell::new(published));
     let (reload, reloads) = mpsc::unbounded_channel();
-    let api = doors::open(&host, &log, &settings, directory.as_deref(), Rc::clone(&published), reload).await;
+    let (api, socket) = match options.once {
+        true => (doors::closed(Rc::clone(&published), reload), None),
+        false => doors::open(&host, &log, &settings, directory.as_deref(), Rc::clone(&published), reload).await,
+    };
+    let ear = Ear::open(&host);
     Ok(Daemon {
         pace: Pace::new(settings.watch.period.ms(), now),
         host,
@@ -131,6 +156,7 @@ async fn start(
         dry_run: options.dry_run,
         boot_id,
         state_file,
+        socket,
         engine,
         published,
         api,
@@ -140,7 +166,13 @@ async fn start(
         triggers,
         reload: None,
         counters: super::daemon::Counters::default(),
-        ready: false,
+        watcher: Watcher::new(),
+        pending: Pending::new(&kubelet_root.display().to_string()),
+        ear,
+        alarm: None,
+        alarmed: false,
+        parts,
+        once: options.once.then(Once::default),
     })
 }
 
@@ -155,12 +187,21 @@ fn resume(host: &Host, log: &Log, path: &Path, boot_id: &str, engine: &mut Engin
     }
 }
 
-/// Alarms of the kernel; what is not there is no reason not to run.
-fn triggers(host: &Host, settings: &Settings) -> Vec<(Share, crate::host::Trigger)> {
+/// Alarms of the kernel; one that is not there is no reason not to run, and is said.
+fn triggers(host: &Host, settings: &Settings) -> (Vec<(Share, Trigger)>, Option<Part>) {
     let rules = &settings.watch;
-    [(Share::Some, rules.pressure_some_percent), (Share::Full, rules.pressure_full_percent)]
-        .into_iter()
-        .filter(|(_, percent)| *percent > 0)
-        .filter_map(|(share, percent)| Some((share, host.io_pressure_trigger(share, u64::from(percent)).ok()?)))
-        .collect()
+    let mut armed = Vec::new();
+    let mut failed = None;
+    let wanted = [(Share::Some, rules.pressure_some_percent), (Share::Full, rules.pressure_full_percent)];
+    for (share, percent) in wanted.into_iter().filter(|(_, percent)| *percent > 0 && host.is_real()) {
+        match host.io_pressure_trigger(share, u64::from(percent)) {
+            Ok(trigger) => armed.push((share, trigger)),
+            Err(error) => failed = Some(blind("pressure_alarms", error.to_string())),
+        }
+    }
+    (armed, failed)
+}
+
+fn blind(name: &str, why: String) -> Part {
+    Part { name: name.to_owned(), standing: Standing::Unknown { why } }
 }

@@ -4,6 +4,7 @@ pub mod ask;
 mod daemon;
 mod desk;
 mod doors;
+mod ear;
 pub mod engine;
 mod figures;
 mod life;

@@ -6,12 +6,21 @@ use crate::model::time::Mono;
 /// Early turns are at least so far from the turn before.
 const DISTANCE_MS: u64 = 1000;
 
+/// How much of a turn is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Extent {
+    /// Only what streams brought is judged: no window is cut short.
+    Heard,
+    /// Everything is read.
+    Whole,
+}
+
 /// The beat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pace {
     period_ms: u64,
     regular: Mono,
-    early: Option<Mono>,
+    early: Option<(Mono, Extent)>,
     last: Option<Mono>,
 }
 
@@ -26,26 +35,34 @@ impl Pace {
         self.period_ms = period_ms;
     }
 
-    /// A turn is asked for as soon as the distance allows.
-    pub fn hurry(&mut self, now: Mono) {
-        let earliest = self.last.map_or(now, |last| last.plus_ms(DISTANCE_MS)).max(now);
-        self.early = Some(self.early.map_or(earliest, |early| early.min(earliest)));
+    /// A turn is asked for, not before `from` and not too close to the last one.
+    pub fn hurry(&mut self, from: Mono, extent: Extent) {
+        let earliest = self.last.map_or(from, |last| last.plus_ms(DISTANCE_MS)).max(from);
+        self.early = Some(match self.early {
+            None => (earliest, extent),
+            Some((early, other)) => (early.min(earliest), other.max(extent)),
+        });
     }
 
     /// When the next turn is due.
     pub fn next(&self) -> Mono {
-        self.early.map_or(self.regular, |early| early.min(self.regular))
+        self.early.map_or(self.regular, |(early, _)| early.min(self.regular))
     }
 
-    /// A turn was made.
-    pub fn made(&mut self, now: Mono) {
-        self.last = Some(now);
+    /// A turn is made now: how much of it. The beat starts anew with each whole one, so that windows are never shorter than they need be.
+    pub fn make(&mut self, now: Mono) -> Extent {
+        let due = now >= self.regular;
+        let extent = if due { Extent::Whole } else { self.early.map_or(Extent::Heard, |(_, extent)| extent) };
         self.early = None;
-        if now >= self.regular {
+        self.last = Some(now);
+        if due {
             // Beats that were missed are not made up for.
             let missed = now.since_ms(self.regular) / self.period_ms;
             self.regular = self.regular.plus_ms((missed + 1).saturating_mul(self.period_ms));
+        } else if extent == Extent::Whole {
+            self.regular = now.plus_ms(self.period_ms);
         }
+        extent
     }
 }
 
@@ -57,23 +74,30 @@ mod tests {
     fn the_beat_does_not_drift_and_missed_beats_are_gone() {
         let mut pace = Pace::new(10_000, Mono(500));
         assert_eq!(pace.next(), Mono(500));
-        pace.made(Mono(507));
+        assert_eq!(pace.make(Mono(507)), Extent::Whole);
         assert_eq!(pace.next(), Mono(10_500));
-        pace.made(Mono(45_700));
+        assert_eq!(pace.make(Mono(45_700)), Extent::Whole);
         assert_eq!(pace.next(), Mono(50_500));
     }
 
     #[test]
-    fn early_turns_keep_their_distance_and_leave_the_beat_alone() {
+    fn what_was_heard_leaves_the_beat_alone_and_keeps_its_distance() {
         let mut pace = Pace::new(10_000, Mono(0));
-        pace.made(Mono(0));
-        pace.hurry(Mono(300));
+        pace.make(Mono(0));
+        pace.hurry(Mono(300), Extent::Heard);
         assert_eq!(pace.next(), Mono(1000));
-        pace.hurry(Mono(400));
-        pace.made(Mono(1000));
+        pace.hurry(Mono(400), Extent::Heard);
+        assert_eq!(pace.make(Mono(1000)), Extent::Heard);
         assert_eq!(pace.next(), Mono(10_000));
-        pace.hurry(Mono(9_900));
-        pace.hurry(Mono(9_950));
-        assert_eq!(pace.next(), Mono(9_900));
+    }
+
+    #[test]
+    fn an_early_whole_turn_starts_the_beat_anew() {
+        let mut pace = Pace::new(10_000, Mono(0));
+        pace.make(Mono(0));
+        pace.hurry(Mono(2000), Extent::Heard);
+        pace.hurry(Mono(2500), Extent::Whole);
+        assert_eq!(pace.make(Mono(2000)), Extent::Whole);
+        assert_eq!(pace.next(), Mono(12_000));
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::ask::{self, Ask};
+use super::ask::{self, Ask, Known};
 use super::desk::{Delay, Desk};
 use crate::host::probe::{Helper, Line};
 use crate::model::time::Mono;
@@ -13,6 +13,7 @@ const RESTART_MS: u64 = 10_000;
 /// See the head of this file.
 #[derive(Debug)]
 pub struct Probes {
+    known: Known,
     helper: Option<Helper>,
     old: Vec<Helper>,
     desk: Desk<Ask>,
@@ -24,11 +25,18 @@ pub struct Probes {
 }
 
 impl Probes {
-    /// Starts the first helper; says why there is none.
-    pub fn start(now: Mono) -> (Self, Option<String>) {
-        let mut probes =
-            Self { helper: None, old: Vec::new(), desk: Desk::new(), restart: Mono(0), started: 0, abandoned: 0 };
-        let failed = probes.revive(now).err();
+    /// Starts the first helper; says why there is none. A recording needs none.
+    pub fn start(now: Mono, known: Known, real: bool) -> (Self, Option<String>) {
+        let mut probes = Self {
+            known,
+            helper: None,
+            old: Vec::new(),
+            desk: Desk::new(),
+            restart: Mono(0),
+            started: 0,
+            abandoned: 0,
+        };
+        let failed = if real { probes.revive(now).err() } else { None };
         (probes, failed)
     }
 
@@ -39,7 +47,8 @@ impl Probes {
             return Ok(false);
         }
         self.restart = now.plus_ms(RESTART_MS);
-        let helper = Helper::start(&|question| ask::answer(question)).map_err(|error| error.to_string())?;
+        let helper =
+            Helper::start(&|question| ask::answer(&self.known, question)).map_err(|error| error.to_string())?;
         self.helper = Some(helper);
         Ok(true)
     }
@@ -49,17 +58,15 @@ impl Probes {
         self.desk.put(place, question);
     }
 
-    /// Hands out what may go out now. A helper that does not take it is gone: its questions come back.
-    pub fn send(&mut self, now: Mono) -> Result<(), (String, Vec<Ask>)> {
+    /// Hands out what may go out now. An error says that the helper is gone.
+    pub fn send(&mut self, now: Mono) -> Result<(), String> {
         if self.helper.is_none() {
             return Ok(());
         }
         for (id, question) in self.desk.send(now) {
             let line = Line { id, body: serde_json::to_value(&question).unwrap_or_default() };
             let taken = self.helper.as_mut().map_or(Ok(()), |helper| helper.ask(&line));
-            if let Err(why) = taken {
-                return Err((why, self.lost()));
-            }
+            taken?;
             self.started = self.started.saturating_add(1);
         }
         Ok(())
@@ -98,9 +105,8 @@ impl Probes {
     }
 
     /// Whether everybody has answered who is going to.
-    pub fn idle(&self) -> bool {
-        let (out, overdue) = self.desk.count();
-        self.helper.is_none() || out == overdue
+    pub fn idle(&self, now: Mono, deadline_ms: u64) -> bool {
+        self.helper.is_none() || self.desk.next_overdue(deadline_ms).is_none_or(|overdue| overdue <= now)
     }
 
     /// Whether there is a helper.

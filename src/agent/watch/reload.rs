@@ -44,7 +44,7 @@ impl Daemon {
         if !self.probes.is_alive() {
             return self.reloaded(Err("there is no probe helper that could read them".to_owned()));
         }
-        self.probes.put("settings", Ask::Settings { config: self.config.clone() });
+        self.probes.put("settings", Ask::Settings);
         self.send(now);
     }
 
