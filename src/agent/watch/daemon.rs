@@ -14,7 +14,7 @@ use tokio::time::{Duration, Instant, sleep_until};
 use super::ask::Ask;
 use super::desk::Delay;
 use super::ear::Ear;
-use super::engine::Engine;
+use super::engine::{Engine, Outcome};
 use super::pace::{Extent, Pace};
 use super::probes::Probes;
 use super::reload::{Asker, Reload};
@@ -218,13 +218,9 @@ impl Daemon {
         let mut sources = sample::sources(samples);
         sources.extend(self.parts.iter().cloned());
         let outcome = self.engine.turn(&now, samples, sources);
-        lines::write(&self.log, at, &outcome.turn.changes);
-        for (name, why) in &outcome.sight {
-            let (words, event) = match why {
-                Some(why) => (format!("{name} cannot look: {why}"), "blind"),
-                None => (format!("{name} looks again"), "sees"),
-            };
-            self.log.line(Priority::Info, &words, &[("NODE_STEWARD_EVENT", event), ("NODE_STEWARD_PART", name)]);
+        // A run of one turn shows its problems and blind parts itself.
+        if self.once.is_none() {
+            self.tell(at, &outcome);
         }
         if outcome.matters {
             self.save();
@@ -236,6 +232,17 @@ impl Daemon {
             && let Some(once) = &mut self.once
         {
             once.turn = Some(outcome.turn);
+        }
+    }
+
+    fn tell(&self, at: Mono, outcome: &Outcome) {
+        lines::write(&self.log, at, &outcome.turn.changes);
+        for (name, why) in &outcome.sight {
+            let (words, event) = match why {
+                Some(why) => (format!("{name} cannot look: {why}"), "blind"),
+                None => (format!("{name} looks again"), "sees"),
+            };
+            self.log.line(Priority::Info, &words, &[("NODE_STEWARD_EVENT", event), ("NODE_STEWARD_PART", name)]);
         }
     }
 

@@ -100,7 +100,8 @@ async fn start(
 ) -> Result<Daemon, LifeError> {
     let now = clock::monotonic();
     let signals = Signals::take()?;
-    let boot_id = host.boot_id()?;
+    // Without it no state is found again, and that is all.
+    let boot_id = host.boot_id().unwrap_or_else(|_| "unknown".to_owned());
     let mut engine = Engine::new(&settings)?;
     engine.status_mut().started_wall_ms = clock::wall();
     let state_file = directory.as_ref().map(|directory| directory.join("state.json"));

@@ -69,6 +69,12 @@ impl Watcher {
         &self.samples
     }
 
+    /// Between two looks: nothing is read, only the kernel's new records are there.
+    pub fn hear(&mut self, kernel_log: KernelLog) -> &Samples {
+        self.samples.kernel_log = kernel_log;
+        &self.samples
+    }
+
     /// One whole look in this process, the guarded parts too: for recordings, and where hanging is the caller's risk.
     pub fn look_whole(
         &mut self,
