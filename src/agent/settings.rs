@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::host::Host;
 use crate::model::KubeletVersion;
@@ -14,7 +15,7 @@ use super::turn::State;
 use super::watch;
 
 /// The sections that are known.
-const SECTIONS: [&str; 10] =
+pub(super) const SECTIONS: [&str; 10] =
     ["reserve", "max_pods", "machine", "kubelet", "watch", "detect", "rules", "policy", "api", "metrics"];
 
 /// All rooms' settings.
@@ -45,7 +46,7 @@ pub struct Settings {
 }
 
 /// `[max_pods]`: how the node's addresses become a number of pods.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct MaxPods {
     /// How the CNI hands out addresses.
@@ -55,7 +56,7 @@ pub struct MaxPods {
 }
 
 /// `[machine]`: what an image knows better than the machine can tell.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct MachineRules {
     /// The cloud's instance type.
@@ -69,6 +70,22 @@ pub struct MachineRules {
 /// A version in a settings file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Version(pub KubeletVersion);
+
+impl Serialize for Version {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+impl JsonSchema for Version {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Version".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": "string", "description": "A kubelet's version, such as \"v1.36.2\""})
+    }
+}
 
 impl<'de> Deserialize<'de> for Version {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

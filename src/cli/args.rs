@@ -106,7 +106,13 @@ pub enum ConfigVerb {
         kubelet_version: Option<KubeletVersion>,
     },
     /// Show every setting that a file has made, with the file
-    Show,
+    Show {
+        /// All settings, those that have their default as well
+        #[arg(long)]
+        origin: bool,
+    },
+    /// Print the JSON schema of a settings file
+    Schema,
 }
 
 /// Flags that describe the machine or the wish.

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::args::{Common, Output};
 use super::{Ending, Failure, print_json};
-use crate::agent::{Question, judge};
+use crate::agent::{Question, judge, schema};
 use crate::model::{KubeletVersion, Weight};
 
 pub(super) fn check(
@@ -57,21 +57,51 @@ fn verdict(worst: Option<Weight>) -> &'static str {
     }
 }
 
-pub(super) fn show(common: &Common) -> Result<Ending, Failure> {
+/// A key, what it is set to, and by whom; neither where it is not set at all.
+type Shown = (String, Option<serde_json::Value>, String);
+
+pub(super) fn show(common: &Common, all: bool) -> Result<Ending, Failure> {
     let host = common.host()?;
     let settings = common.settings(&host)?;
-    let keys = settings.merged.keys();
+    let set = settings
+        .merged
+        .keys()
+        .map(|(path, value, origin)| Ok((path.to_owned(), Some(serde_json::to_value(value)?), origin.to_string())));
+    let set: Vec<Shown> = set.collect::<Result<_, serde_json::Error>>()?;
+    let list = if all { with_defaults(&set) } else { set };
     if common.output == Output::Json {
-        let list: Vec<_> = keys
-            .map(|(path, value, origin)| json!({"key": path, "value": value, "origin": origin.to_string()}))
-            .collect();
+        let list: Vec<_> =
+            list.iter().map(|(key, value, origin)| json!({"key": key, "value": value, "origin": origin})).collect();
         print_json(&list)?;
-    } else {
-        let mut out = anstream::stdout().lock();
-        for (path, value, origin) in keys {
+        return Ok(Ending::Fine);
+    }
+    let mut out = anstream::stdout().lock();
+    for (key, value, origin) in list {
+        match value {
             // JSON's scalars and lists read as TOML's do.
-            writeln!(out, "{path} = {}  # {origin}", serde_json::to_string(value)?)?;
+            Some(value) => writeln!(out, "{key} = {}  # {origin}", serde_json::to_string(&value)?)?,
+            None => writeln!(out, "#{key} =  # not set")?,
         }
     }
+    Ok(Ending::Fine)
+}
+
+/// Every key that there is; what files have set beneath a key that is a table stands at its place.
+fn with_defaults(set: &[Shown]) -> Vec<Shown> {
+    let mut list = Vec::new();
+    for row in schema::rows().into_iter().flat_map(|(_, _, rows)| rows) {
+        let within = format!("{}.", row.key);
+        let of_files: Vec<_> = set.iter().filter(|(key, ..)| *key == row.key || key.starts_with(&within)).collect();
+        if of_files.is_empty() {
+            list.push((row.key, row.default, "default".to_owned()));
+        } else {
+            list.extend(of_files.into_iter().cloned());
+        }
+    }
+    list
+}
+
+pub(super) fn schema() -> Result<Ending, Failure> {
+    writeln!(anstream::stdout(), "{}", serde_json::to_string_pretty(&schema::schema())?)?;
     Ok(Ending::Fine)
 }

@@ -155,7 +155,8 @@ fn dispatch(args: &Args) -> Result<Ending, Failure> {
         Verb::Config { verb: ConfigVerb::Check { kubelet, kubelet_version } } => {
             config::check(&args.common, kubelet.as_deref(), *kubelet_version)
         }
-        Verb::Config { verb: ConfigVerb::Show } => config::show(&args.common),
+        Verb::Config { verb: ConfigVerb::Show { origin } } => config::show(&args.common, *origin),
+        Verb::Config { verb: ConfigVerb::Schema } => config::schema(),
         Verb::Rules { verb: RulesVerb::Test { file } } => rules::test(&args.common, file),
         Verb::Completions { shell } => {
             // Into memory first: the generator panics where its output cannot be written.

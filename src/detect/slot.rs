@@ -123,7 +123,9 @@ impl<D: Detector> Slot for Holder<D> {
     }
 
     fn schema(&self) -> serde_json::Value {
-        schemars::SchemaGenerator::default().into_root_schema_for::<D::Rules>().into()
+        // Without references: the schemas of all detectors are put together into one.
+        let settings = schemars::generate::SchemaSettings::default().with(|all| all.inline_subschemas = true);
+        settings.into_generator().into_root_schema_for::<D::Rules>().into()
     }
 
     fn save(&self) -> serde_json::Value {

@@ -5,10 +5,11 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-/// `[kubelet]`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+/// `[kubelet]`: where the configuration is placed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Rules {
     /// How this image configures kubelet; found by itself where it is not named.
@@ -48,7 +49,7 @@ impl Default for Rules {
 }
 
 /// What is done with another's choice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnExisting {
     /// It stays, and that is said.
@@ -59,7 +60,7 @@ pub enum OnExisting {
 }
 
 /// How an image configures kubelet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Layout {
     /// bootstrap.sh edits one JSON file late: merge into it.

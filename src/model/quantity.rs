@@ -288,6 +288,16 @@ impl<'de> Deserialize<'de> for Quantity {
     }
 }
 
+impl schemars::JsonSchema for Quantity {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Quantity".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": "string", "format": "quantity", "description": "A Kubernetes quantity such as \"100m\" or \"300Mi\""})
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::quantity::{Bytes, Millicores, Quantity};
 
 /// What `kubeReserved` and `systemReserved` may name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Resource {
     /// CPU time, in cores.

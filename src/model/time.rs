@@ -104,7 +104,7 @@ impl schemars::JsonSchema for Span {
     }
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({"type": "string", "description": "A length of time such as \"10s\", \"5m\" or \"1h 30m\""})
+        schemars::json_schema!({"type": "string", "format": "duration", "description": "A length of time such as \"10s\", \"5m\" or \"1h 30m\""})
     }
 }
 

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::brackets::{Bracket, floor_each, floor_sum};
 use super::rules::Percent;
@@ -14,8 +15,8 @@ use crate::model::{Bytes, Quantity, Resource, Resources, quantity::MIB};
 #[derive(Debug)]
 pub struct Custom;
 
-/// `[reserve.custom]`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+/// `[reserve.custom]`: a formula of your own.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Formula {
     /// How much CPU; in millicores inside.
@@ -31,7 +32,7 @@ pub struct Formula {
 }
 
 /// One resource's formula: `base + shares + per_pod * pods`, rounded, then held between `floor` and `ceiling`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Line {
     /// Added whatever the size.
@@ -55,7 +56,7 @@ pub struct Line {
 }
 
 /// `{ up_to = "4Gi", percent = "25" }`; without `up_to`, the rest.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Share {
     /// Where the share ends.
@@ -65,7 +66,7 @@ pub struct Share {
 }
 
 /// Where fractions are cut off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Cut {
     /// Each share by itself, as EKS and GKE do.
@@ -76,7 +77,7 @@ pub enum Cut {
 }
 
 /// How a result becomes a multiple of the unit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Rounding {
     /// Cut off.
@@ -89,7 +90,7 @@ pub enum Rounding {
 }
 
 /// Which memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum MemoryOf {
     /// MemTotal.
@@ -100,7 +101,7 @@ pub enum MemoryOf {
 }
 
 /// Which list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Into {
     /// kubeReserved.

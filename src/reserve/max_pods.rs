@@ -19,7 +19,7 @@ pub struct Enis {
 }
 
 /// How the CNI hands out addresses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Cni {
     /// Prefix delegation: 16 addresses in each slot.
