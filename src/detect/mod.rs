@@ -4,11 +4,22 @@
 mod baseline;
 mod blame;
 mod book;
+mod disk_latency_high;
 mod disk_saturated;
 mod disk_stalled;
+mod ebs;
+mod filesystem_errors;
+mod filesystem_full;
+mod filesystem_read_only;
 mod hold;
+mod io_timeout;
+#[cfg(test)]
+mod made;
+mod mounted;
+mod nvme_health;
 #[cfg(test)]
 mod play;
+mod probe_stuck;
 mod root_volume_shared;
 mod scene;
 mod shares;
@@ -34,6 +45,14 @@ pub const ALL: &[fn() -> Box<dyn Slot>] = &[
     slot::<disk_saturated::DiskSaturated>,
     slot::<task_hung::TaskHung>,
     slot::<root_volume_shared::RootVolumeShared>,
+    slot::<disk_latency_high::DiskLatencyHigh>,
+    slot::<ebs::Ebs>,
+    slot::<nvme_health::NvmeHealth>,
+    slot::<io_timeout::IoTimeout>,
+    slot::<filesystem_errors::FilesystemErrors>,
+    slot::<filesystem_read_only::FilesystemReadOnly>,
+    slot::<filesystem_full::FilesystemFull>,
+    slot::<probe_stuck::ProbeStuck>,
 ];
 
 /// What the next samples should hold: contributors as soon as a disk has work queued or somebody waits for I/O, waiting tasks while a disk has a problem.

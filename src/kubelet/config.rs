@@ -5,12 +5,11 @@ mod duration;
 mod effective;
 mod merge;
 mod parse;
-mod threshold;
 
+pub use crate::model::Threshold;
 pub use duration::{SECOND, parse_duration};
 pub use effective::{Effective, Origin};
 pub use parse::{NOT_A_DOCUMENT, parse};
-pub use threshold::Threshold;
 
 use crate::kubelet::flags::Flags;
 use crate::model::{KubeletVersion, Node};

@@ -56,6 +56,11 @@ pub struct Span {
 }
 
 impl Span {
+    /// So many milliseconds.
+    pub const fn millis(ms: u64) -> Self {
+        Self { ms }
+    }
+
     /// So many seconds.
     pub const fn seconds(seconds: u64) -> Self {
         Self { ms: seconds * 1000 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::model::Quantity;
+use super::Quantity;
 
 /// One value of `evictionHard` or `evictionSoft`.
 #[derive(Debug, Clone, Copy, PartialEq)]
