@@ -2,6 +2,7 @@
 
 pub mod bootstrap;
 mod capacity;
+pub mod capture;
 mod choices;
 pub mod eviction;
 pub mod forecast;

@@ -6,6 +6,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use crate::agent::{Question, Settings};
 use crate::kubelet::{Layout, OnExisting};
+use crate::model::time::Span;
 use crate::model::{KubeletVersion, Quantity};
 use crate::reserve;
 
@@ -59,6 +60,8 @@ pub enum Verb {
     Bootstrap(BootstrapArgs),
     /// Watch the node: the daemon
     Run(RunArgs),
+    /// Record this host as a directory of plain files that can be played again: no serial numbers, no secrets
+    Capture(CaptureArgs),
     /// Ask the daemon how it and the node stand
     Status(AskArgs),
     /// Ask the daemon what is wrong, who is behind it and what to do
@@ -170,6 +173,19 @@ pub struct RunArgs {
 }
 
 #[derive(Debug, ClapArgs)]
+pub struct CaptureArgs {
+    /// A new directory
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// How often to look
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=999))]
+    pub turns: u32,
+    /// From one look to the next
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = span)]
+    pub period: Span,
+}
+
+#[derive(Debug, ClapArgs)]
 pub struct AskArgs {
     /// The daemon's socket, in place of the settings' one
     #[arg(long, value_name = "PATH")]
@@ -252,6 +268,10 @@ impl BootstrapArgs {
 
 fn profile_name(text: &str) -> Result<String, String> {
     reserve::profile(text).map(|profile| profile.name().to_owned())
+}
+
+fn span(text: &str) -> Result<Span, String> {
+    serde_json::from_value(text.into()).map_err(|error: serde_json::Error| error.to_string())
 }
 
 fn size(text: &str) -> Result<Quantity, String> {

@@ -3,6 +3,7 @@
 mod args;
 mod ask;
 mod bootstrap;
+mod capture;
 mod check;
 mod config;
 mod decisions;
@@ -148,6 +149,7 @@ fn dispatch(args: &Args) -> Result<Ending, Failure> {
         Verb::Check(options) => check::run(&args.common, options),
         Verb::Reserve(options) => reserve::run(&args.common, options),
         Verb::Run(options) => run::run(&args.common, options),
+        Verb::Capture(options) => capture::run(&args.common, options),
         Verb::Bootstrap(options) => bootstrap::run(&args.common, options),
         Verb::Status(options) => status::run(&args.common, options),
         Verb::Problems(options) => problems::run(&args.common, options),

@@ -82,6 +82,9 @@ fn dev(number: u64) -> Dev {
 }
 
 fn refused(errno: Errno) -> Answer {
+    if errno == Errno::ENOENT {
+        return Answer::Missing;
+    }
     Answer::Refused { errno: errno as i32, why: errno.desc().to_owned() }
 }
 

@@ -36,6 +36,18 @@ pub struct KernelLog {
 }
 
 impl Record {
+    /// The record as the kernel gives it, with a line end.
+    pub fn raw(&self) -> String {
+        let priority = (u32::from(self.facility) << 3) | u32::from(self.level);
+        let mut raw = format!("{priority},{},{},-;{}\n", self.seq, self.at_us, escape(&self.text));
+        for (key, value) in [("SUBSYSTEM", &self.subsystem), ("DEVICE", &self.device)] {
+            if !value.is_empty() {
+                raw += &format!(" {key}={}\n", escape(value));
+            }
+        }
+        raw
+    }
+
     /// Reads one raw record; nothing where it has no head. A dictionary line starts with a space, and what is not printable is `\xNN`.
     pub fn parse(raw: &[u8]) -> Option<Self> {
         let (head, rest) = split(raw, b';')?;
@@ -69,6 +81,18 @@ impl Record {
 fn split(bytes: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
     let place = bytes.iter().position(|byte| *byte == at)?;
     Some((&bytes[..place], &bytes[place + 1..]))
+}
+
+/// As the kernel writes what is not printable, and the backslash itself.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b' '..=b'~' if byte != b'\\' => escaped.push(char::from(byte)),
+            other => escaped += &format!("\\x{other:02x}"),
+        }
+    }
+    escaped
 }
 
 fn unescape(bytes: &[u8]) -> String {
