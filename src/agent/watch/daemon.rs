@@ -19,14 +19,15 @@ use super::pace::{Extent, Pace};
 use super::probes::Probes;
 use super::reload::{Asker, Reload};
 use super::saved::Saved;
-use super::{figures, lines};
+use super::{LockMemory, drill, figures, lines};
 use crate::agent::turn::Turn;
 use crate::agent::{Settings, eviction};
 use crate::api::{Api, Published};
+use crate::host::memory::Locked;
 use crate::host::probe::Line;
 use crate::host::{self, Host, Log, Priority, Service, Share, Signal, Signals, Trigger, clock};
 use crate::metrics;
-use crate::model::status::{Part, Status};
+use crate::model::status::{Part, Standing, Status};
 use crate::model::time::{Mono, Now};
 use crate::model::watch::Wants;
 use crate::sample::guarded::Pending;
@@ -190,6 +191,28 @@ impl Daemon {
         }
         self.send(began);
         self.alive(first);
+        if self.engine.status().turns.count == 2 {
+            self.settle();
+        }
+    }
+
+    /// After the first whole look: what an alarm needs is brought into memory and kept there.
+    fn settle(&mut self) {
+        let what = match self.settings.watch.lock_memory {
+            _ if self.once.is_some() || !self.host.is_real() => return,
+            LockMemory::Off => return,
+            LockMemory::Touched => Locked::Touched,
+            LockMemory::Whole => Locked::Whole,
+        };
+        let drilled = drill::play(&self.settings).map_err(|error| error.to_string());
+        if let Err(why) = drilled.and_then(|_| host::memory::lock(what)) {
+            self.log.line(
+                Priority::Notice,
+                &format!("pages are not locked: {why}"),
+                &[("NODE_STEWARD_EVENT", "memory")],
+            );
+            self.parts.push(Part { name: "memory_lock".to_owned(), standing: Standing::Unknown { why } });
+        }
     }
 
     fn ready(&self) -> bool {

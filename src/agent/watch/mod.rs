@@ -4,6 +4,7 @@ pub mod ask;
 mod daemon;
 mod desk;
 mod doors;
+mod drill;
 mod ear;
 pub mod engine;
 mod figures;
@@ -16,4 +17,4 @@ mod rules;
 mod saved;
 
 pub use life::{LifeError, Options, run};
-pub use rules::Rules;
+pub use rules::{LockMemory, Rules};

@@ -13,12 +13,24 @@ pub struct Rules {
     pub period: Span,
     /// How long a probe of a directory or a device may take before it counts as stuck, 100 ms to 1 min.
     pub probe_deadline: Span,
-    /// Keep the program's pages in memory, so that a disk that hangs cannot stop it.
-    pub lock_memory: bool,
+    /// Which of the program's pages stay in memory, so that a disk that hangs cannot stop it: "off", "touched" or "whole".
+    pub lock_memory: LockMemory,
     /// A turn is made at once when some task waited for I/O for so many percent of 2 s; 0 switches this off.
     pub pressure_some_percent: u8,
     /// The same for all tasks at a time.
     pub pressure_full_percent: u8,
+}
+
+/// Which pages are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LockMemory {
+    /// None.
+    Off,
+    /// Those that were used by the end of a drill of the alarm path, and whatever is used later.
+    Touched,
+    /// All of the program.
+    Whole,
 }
 
 impl Default for Rules {
@@ -26,7 +38,7 @@ impl Default for Rules {
         Self {
             period: Span::seconds(10),
             probe_deadline: Span::seconds(5),
-            lock_memory: true,
+            lock_memory: LockMemory::Touched,
             pressure_some_percent: 40,
             pressure_full_percent: 15,
         }

@@ -70,10 +70,15 @@ impl Saved {
         Found::SetAside(place)
     }
 
+    /// The file's content.
+    pub fn bytes(&self) -> Option<Vec<u8>> {
+        serde_json::to_vec(self).ok()
+    }
+
     /// Puts it in place, whole.
     pub fn write(&self, host: &Host, path: &Path) -> HostResult<Written> {
         // A value of our own types always becomes JSON; if one day it does not, the old file is the better one.
-        let Ok(bytes) = serde_json::to_vec(self) else { return Ok(Written::Unchanged) };
+        let Some(bytes) = self.bytes() else { return Ok(Written::Unchanged) };
         host.write_atomic(&Wanted { path: path.to_owned(), bytes, mode: 0o600 })
     }
 }

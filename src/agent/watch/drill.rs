@@ -1,0 +1,261 @@
+//! A drill of the alarm path before the program's pages are locked: made-up samples of a very sick node go through all detectors and rules, and what
+//! comes out through log, metrics and state. It refuses to leave a trace: the turns, the log and the socket are its own.
+
+use super::engine::Engine;
+use super::lines;
+use super::saved::Saved;
+use crate::agent::Settings;
+use crate::host::Log;
+use crate::metrics;
+use crate::model::Reading;
+use crate::model::status::{Part, Standing};
+use crate::model::time::{Mono, Now, Wall};
+use crate::model::watch::{
+    Answer, BlockDevice, BlockedTask, CpuTimes, Dev, DiskCounters, EbsPage, ExtErrors, GroupIo, IoCounters, KernelLog,
+    Layer, Mount, NodePressure, NvmeController, NvmeModel, Place, Pressure, Record, Sampled, Samples, Smart, Space,
+    Stall, Thresholds,
+};
+use crate::settings::SettingsError;
+
+/// Quiet turns that teach a baseline, then sick ones, then well ones again.
+const QUIET: u64 = 36;
+const SICK: u64 = 8;
+const WELL: u64 = 4;
+const TURN_MS: u64 = 10_000;
+
+/// Plays it; the kinds of problems that came up, for whoever wants to know what was drilled.
+pub fn play(settings: &Settings) -> Result<Vec<String>, SettingsError> {
+    let mut engine = Engine::new(settings)?;
+    let log = Log::nowhere();
+    let mut kinds = Vec::new();
+    for turn in 1..=QUIET + SICK + WELL {
+        let now = Now { mono: Mono(turn * TURN_MS), wall: Wall(1_700_000_000_000), boot_id: "drill".to_owned() };
+        let sources =
+            vec![Part { name: "drill".to_owned(), standing: Standing::Unknown { why: "a drill".to_owned() } }];
+        let outcome = engine.turn(&now, &samples(turn), sources);
+        lines::write(&log, now.mono, &outcome.turn.changes);
+        kinds.extend(outcome.turn.changes.began.iter().map(|problem| problem.finding.kind.to_string()));
+        if turn == QUIET + SICK {
+            let status = engine.status().clone();
+            let catalogue = engine.catalogue();
+            for format in [metrics::Format::Prometheus, metrics::Format::OpenMetrics] {
+                std::hint::black_box(metrics::text(&status, &catalogue, format));
+            }
+            let _ = std::hint::black_box(serde_json::to_string(&outcome.turn));
+            std::hint::black_box(Saved::new("drill", engine.store("drill"), status).bytes());
+        }
+    }
+    kinds.sort();
+    kinds.dedup();
+    Ok(kinds)
+}
+
+/// How sick the node is in a turn: quiet at first, then everything at once, then well.
+fn samples(turn: u64) -> Samples {
+    let sick = (QUIET + 1..=QUIET + SICK).contains(&turn);
+    let at = Mono(turn * TURN_MS);
+    let bad = turn.saturating_sub(QUIET).min(SICK);
+    let loaded = counters("drill0", turn * 100 + bad * 30_000, turn * 50 + bad * 90_000, if sick { 30 } else { 0 });
+    let stalled = counters("drill1", turn.min(QUIET) * 100, turn.min(QUIET) * 50, if sick { 4 } else { 0 });
+    let stall = Stall { some_us: bad * 9_000_000, full_us: bad * 6_000_000 };
+    let pressure = Pressure { io: Some(stall), memory: Some(stall), cpu: None };
+    let text = if sick { "rw,relatime,emergency_ro" } else { "rw,relatime" };
+    Samples {
+        counters: fresh(at, vec![loaded, stalled]),
+        devices: fresh(at, vec![device("drill0", 0), device("drill1", 16)]),
+        pressure: fresh(at, NodePressure { node: pressure, groups: vec![("/kubepods".to_owned(), pressure)] }),
+        cpu: fresh(at, CpuTimes { total: turn * 2000, idle: turn * 900, iowait: turn * 900, steal: 0, cpus: 2 }),
+        mounts: fresh(at, vec![mount(1, "/", 0, text, sick), mount(2, "/data", 16, text, sick)]),
+        ext: fresh(at, vec![errors(bad)]),
+        places: fresh(at, places(sick, turn)),
+        thresholds: fresh(at, thresholds()),
+        nvme: fresh(at, vec![controller("drill0", at, bad)]),
+        groups: fresh(
+            at,
+            vec![group("/kubepods/pod0", turn + bad * 3000), group("/system.slice/a.service", turn + bad * 900)],
+        ),
+        tasks: fresh(at, if sick { vec![task()] } else { Vec::new() }),
+        kernel_log: KernelLog { records: if sick { records(turn) } else { Vec::new() }, ..KernelLog::default() },
+        ..Samples::default()
+    }
+}
+
+fn fresh<T>(at: Mono, value: T) -> Sampled<T> {
+    Sampled::at(at, Reading::fresh(value, "drill"))
+}
+
+fn dev(minor: u32) -> Dev {
+    Dev { major: 8, minor }
+}
+
+fn device(name: &str, minor: u32) -> BlockDevice {
+    BlockDevice {
+        name: name.to_owned(),
+        dev: dev(minor),
+        layer: Layer::Disk,
+        disks: vec![name.to_owned()],
+        bytes: 1 << 36,
+        model: "Amazon Elastic Block Store".to_owned(),
+        io_timeout_ms: Some(30_000),
+        rotational: false,
+        read_only: false,
+    }
+}
+
+fn counters(name: &str, operations: u64, time_ms: u64, in_flight: u64) -> DiskCounters {
+    let ms = u32::try_from(time_ms).unwrap_or(u32::MAX);
+    DiskCounters {
+        name: name.to_owned(),
+        reads: operations,
+        sectors_read: operations * 8,
+        read_ms: ms,
+        writes: operations,
+        sectors_written: operations * 8,
+        write_ms: ms,
+        in_flight,
+        busy_ms: ms,
+        ..DiskCounters::default()
+    }
+}
+
+fn mount(id: u32, point: &str, minor: u32, options: &str, sick: bool) -> Mount {
+    Mount {
+        id,
+        dev: dev(minor),
+        root: "/".to_owned(),
+        point: point.to_owned(),
+        options: if sick && id == 2 { options.replace("rw", "ro") } else { options.to_owned() },
+        kind: "ext4".to_owned(),
+        source: "/dev/drill".to_owned(),
+        super_options: options.to_owned(),
+    }
+}
+
+fn errors(errors: u64) -> ExtErrors {
+    ExtErrors {
+        device: "drill0".to_owned(),
+        errors,
+        warnings: errors,
+        last_error_time: if errors > 0 { 1_700_000_000 } else { 0 },
+        last_error_func: "ext4_find_entry".to_owned(),
+        last_error_code: 5,
+    }
+}
+
+fn places(sick: bool, turn: u64) -> Vec<Place> {
+    let left = if sick { (QUIET + SICK + 1).saturating_sub(turn) } else { 1 << 14 };
+    let space = Space {
+        total_bytes: 1 << 36,
+        available_bytes: left << 20,
+        inodes: 1 << 20,
+        inodes_free: left,
+        read_only: false,
+    };
+    let place = |path: &str, role: &str, answer| Place { path: path.to_owned(), role: role.to_owned(), answer };
+    let other = if sick {
+        Answer::Refused { errno: 5, why: "I/O error".to_owned() }
+    } else {
+        Answer::Looked { dev: dev(16), space }
+    };
+    let hung = if sick { Answer::Stuck { for_ms: turn * 1000 } } else { Answer::Missing };
+    let looked = Answer::Looked { dev: dev(0), space };
+    vec![
+        place("/", "root", looked.clone()),
+        place("/var/lib/kubelet", "kubelet", looked),
+        place("/data", "mount", other),
+        place("/hung", "mount", hung),
+    ]
+}
+
+fn thresholds() -> Thresholds {
+    let hard = [("nodefs.available", "10%"), ("nodefs.inodesFree", "5%"), ("imagefs.available", "15%")];
+    Thresholds {
+        hard: hard.iter().map(|(signal, limit)| ((*signal).to_owned(), (*limit).to_owned())).collect(),
+        from: "a drill".to_owned(),
+    }
+}
+
+fn controller(disk: &str, at: Mono, bad: u64) -> NvmeController {
+    let page = EbsPage {
+        reads: at.0 + bad * 1000,
+        writes: at.0,
+        read_us: at.0 * 500 + bad * 60_000_000,
+        volume_iops_exceeded_us: bad * 5_000_000,
+        volume_throughput_exceeded_us: bad * 5_000_000,
+        instance_iops_exceeded_us: bad * 5_000_000,
+        instance_throughput_exceeded_us: bad * 5_000_000,
+        ..EbsPage::default()
+    };
+    let smart = Smart {
+        critical_warning: u8::from(bad > 0),
+        available_spare_percent: 5,
+        spare_threshold_percent: 10,
+        percentage_used: 99,
+        media_errors: bad,
+        ..Smart::default()
+    };
+    NvmeController {
+        name: "nvme0".to_owned(),
+        state: if bad > 0 { "resetting" } else { "live" }.to_owned(),
+        model_name: "Amazon Elastic Block Store".to_owned(),
+        model: NvmeModel::Ebs,
+        volume: "vol-0".to_owned(),
+        disks: vec![disk.to_owned()],
+        pages_taken: at,
+        ebs: Reading::fresh(page, "drill"),
+        smart: Reading::fresh(smart, "drill"),
+    }
+}
+
+fn group(path: &str, work: u64) -> GroupIo {
+    let io = IoCounters { read_bytes: work * 4096, write_bytes: work * 4096, reads: work, writes: work };
+    GroupIo { path: path.to_owned(), by_device: vec![(dev(0), io), (dev(16), io)] }
+}
+
+fn task() -> BlockedTask {
+    BlockedTask {
+        tid: 2,
+        pid: 2,
+        start_ticks: 2,
+        comm: "drill".to_owned(),
+        wchan: "io_schedule".to_owned(),
+        cgroup: "/system.slice/a.service".to_owned(),
+        switches: Some(1),
+    }
+}
+
+fn records(turn: u64) -> Vec<Record> {
+    let texts = [
+        "I/O error, dev drill0, sector 311296 op 0x0:(READ) flags 0x80700 phys_seg 56 prio class 2",
+        "EXT4-fs error (device drill0): ext4_find_entry:1463: inode #2: comm drill: reading directory lblock 0",
+        "XFS (drill1): Filesystem has been shut down due to log error (0x2).",
+        "INFO: task drill:2 blocked for more than 120 seconds.",
+        "oom-kill:constraint=CONSTRAINT_NONE,nodemask=(null),cpuset=/,mems_allowed=0,global_oom,task_memcg=/,task=drill,pid=2,uid=0",
+        "Out of memory: Killed process 2 (drill) total-vm:1kB, anon-rss:1kB, file-rss:0kB, shmem-rss:0kB, UID:0 pgtables:1kB oom_score_adj:0",
+    ];
+    let record = |(place, text): (u64, &&str)| Record {
+        seq: turn * 10 + place,
+        level: 3,
+        facility: 0,
+        at_us: turn * TURN_MS * 1000,
+        text: (*text).to_owned(),
+        subsystem: String::new(),
+        device: String::new(),
+    };
+    (0..).zip(&texts).map(record).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_drill_goes_through_the_detectors_and_the_rules() {
+        let kinds = play(&Settings::default()).unwrap();
+        for kind in ["DiskStalled", "DiskSaturated", "TaskHung"] {
+            assert!(kinds.iter().any(|other| other == kind), "{kind} is not drilled: {kinds:?}");
+        }
+        let known = Engine::new(&Settings::default()).unwrap().catalogue().len();
+        assert!(kinds.len() * 3 >= known * 2, "of {known} kinds only {kinds:?} are drilled");
+    }
+}
