@@ -138,6 +138,11 @@ impl Kernel for Recorded {
     fn filesystem(&self, host: &Host, path: &Path) -> HostResult<Option<Filesystem>> {
         let Some(size) = Self::entry(host, path)? else { return Ok(None) };
         let name = path.display().to_string();
+        if let Some(errno) = size.get("errno").and_then(serde_json::Value::as_i64) {
+            let errno = Errno::from_raw(i32::try_from(errno).unwrap_or(0));
+            let failed = HostError { act: "measure", path: path.to_owned(), reason: Reason::System(errno) };
+            return if errno == Errno::ENOENT { Ok(None) } else { Err(failed) };
+        }
         let number = |key: &str| {
             size.get(key).and_then(serde_json::Value::as_u64).ok_or_else(|| HostError {
                 act: "understand",

@@ -27,9 +27,17 @@ impl Host {
     }
 
     /// A recording whose later directories lie on top of the earlier ones: the last one that knows a path answers, and listings are put together.
+    /// The first must be there; one of the others may be missing, as a turn in which nothing changed.
     pub fn layered(roots: &[PathBuf]) -> HostResult<Self> {
-        let layers = roots.iter().rev().map(|root| Layer::new(root, true)).collect::<HostResult<Vec<_>>>()?;
-        let root = roots.last().cloned().unwrap_or_default();
+        let root = roots.first().cloned().unwrap_or_default();
+        let there = |(index, root): &(usize, &PathBuf)| *index == 0 || root.is_dir();
+        let mut layers = roots
+            .iter()
+            .enumerate()
+            .filter(there)
+            .map(|(_, root)| Layer::new(root, true))
+            .collect::<HostResult<Vec<_>>>()?;
+        layers.reverse();
         Ok(Self { layers, root, kernel: Box::new(Recorded), tape: None })
     }
 
@@ -107,5 +115,6 @@ mod tests {
         let below = Host::layered(&roots[..1]).unwrap();
         assert!(below.exists(Path::new("/proc/2/io")));
         assert!(Host::layered(&[dir.path().join("none")]).is_err());
+        assert!(Host::layered(&[dir.path().join("base"), dir.path().join("none")]).is_ok());
     }
 }

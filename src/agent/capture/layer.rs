@@ -97,7 +97,6 @@ impl<'a> Layers<'a> {
         }
         self.names(&layer, &changes)?;
         self.notes(&layer, changes)?;
-        self.recording.directory(&format!("{place}/root"), Path::new("/"))?;
         let now = serde_json::to_vec(now).unwrap_or_default();
         self.write(&place, Path::new("/now"), &now)
     }
