@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use node_steward::metrics::{COUNTERS, GAUGES};
 use outputs::split;
 use serde_json::Value;
 
@@ -105,6 +106,11 @@ fn every_door_opens_and_closes() {
     for part in ["sources", "detectors"] {
         assert!(status[part].as_array().is_some_and(|list| list.len() > 2), "{part}: {status}");
     }
+
+    let known: Vec<&str> = COUNTERS.iter().chain(&GAUGES).map(|(key, ..)| *key).collect();
+    let nameless: Vec<_> =
+        status["counters"].as_object().unwrap().keys().filter(|key| !known.contains(&key.as_str())).collect();
+    assert!(nameless.is_empty(), "counters without a metric: {nameless:?}");
 
     // The same families on all three ways out.
     let families = |text: &str| -> Vec<String> {

@@ -34,7 +34,7 @@ impl Mode {
     }
 }
 
-/// `[policy]`.
+/// `[policy]`: what may be done about problems without being asked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Rules {

@@ -11,7 +11,7 @@ use crate::model::status::Standing;
 use crate::model::time::{Mono, Now, Span};
 use crate::model::watch::{Layer, PodName, Record, Samples};
 
-/// `[rules]`.
+/// `[rules]`: rules over the kernel's log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Rules {

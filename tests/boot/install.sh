@@ -62,9 +62,11 @@ run "the example as it is" 0 "$NODE_STEWARD" config check --config "$example"
 # Every key: the examples under their headings, without the words behind them.
 sed -E 's/^#(["a-z_.-]+ = |\[)/\1/' "$example" >"$work/all.toml"
 run "the example with every key in it" 0 "$NODE_STEWARD" config check --config "$work/all.toml"
-# Each struct's keys in the source are in the example; `custom` is one level deeper.
-keys=$(sed -n '/^pub struct \(Rules\|MaxPods\|MachineRules\|Cni\|Formula\|Line\) /,/^}/s/^    pub \([a-z_]*\):.*/\1/p' \
-    "$repo"/src/reserve/{rules,custom,max_pods}.rs "$repo/src/agent/settings.rs" "$repo/src/kubelet/rules.rs" | sort -u)
+# The program's own list of keys; of the detectors' tables one stands for all.
+keys=$("$NODE_STEWARD" config show --origin -o json --root "$work/root" | grep -oE '"key":"[^"]*"' | cut -d'"' -f4 |
+    grep -vE '^detect\.' | sed 's/.*\.//' | sort -u)
+keys="$keys $("$NODE_STEWARD" config show --origin -o json --root "$work/root" | grep -oE '"key":"detect\.disk_stalled\.[^"]*"' | cut -d'"' -f4 | sed 's/.*\.//')"
+[ "$(wc -w <<<"$keys")" -gt 40 ] || keys="$keys too-few-keys-were-listed"
 missing=''
 for key in $keys; do grep -qE "^#?$key = |^#?\[[a-z_.]*\b$key(\.[a-z_]+)?\]" "$example" || missing="$missing $key"; done
 equal "it names every key ($(wc -w <<<"$keys"))" '' "$missing"
