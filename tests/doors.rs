@@ -1,6 +1,6 @@
 //! The daemon's doors, on the real daemon: socket, TCP metrics, textfile, reload; and that 200 idle connections, garbage and slow clients make no turn
 //! late. It refuses to hold anything to milliseconds: gaps and answers are printed, and held to two periods and a second.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)] // Runs the daemon, and measures.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods, clippy::disallowed_types)] // Runs the daemon, and measures.
 
 mod outputs;
 
@@ -169,7 +169,7 @@ fn crowds_at_the_door_make_no_turn_late() {
         });
         while idle.len() < 200 {
             let mut one = UnixStream::connect(&socket).unwrap();
-            if idle.len() % 10 == 0 {
+            if idle.len().is_multiple_of(10) {
                 let _ = one.write_all(b"GET /v1/status HTTP/1.1\r\nslow");
             }
             idle.push(one);
