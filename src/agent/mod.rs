@@ -10,6 +10,7 @@ pub mod judge;
 pub mod pages;
 pub mod pods;
 pub mod protect;
+pub mod replay;
 pub mod schema;
 pub mod settings;
 pub mod turn;
