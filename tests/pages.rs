@@ -2,10 +2,14 @@
 //! settings. It refuses a page that has fallen behind: `BLESS=1 cargo test --test pages` writes them anew.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)] // Reads and writes the project's own tree.
 
+mod outputs;
+
 use std::path::Path;
 use std::process::{Command, Output};
 
 use node_steward::agent::{pages, schema};
+use node_steward::api::{Code, ENDPOINTS};
+use node_steward::metrics::{self, Format};
 
 fn page(name: &str, is: &str) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/doc").join(name);
@@ -20,6 +24,50 @@ fn page(name: &str, is: &str) {
 fn the_pages_are_of_today() {
     page("settings.md", &pages::settings());
     page("problems.md", &pages::problems());
+    page("metrics.md", &metrics_page());
+}
+
+/// Every family of a status that has them all, with the API's own counters.
+fn metrics_page() -> String {
+    let mut status = outputs::status();
+    status.counters.extend(["apiRequests", "apiRefused"].map(|key| (key.to_owned(), 0)));
+    let text = metrics::text(&status, &outputs::catalogue(), Format::Prometheus);
+    let mut page = "# Metrics of node-steward\n\nMade by `BLESS=1 cargo test --test pages`. They are to be had at `/metrics` on the local socket, on the TCP address \
+                    `metrics.listen`\nand in the file `metrics.textfile`: Prometheus text 0.0.4, or OpenMetrics for a scraper that asks for it. A metric \
+                    without a sample is left out.\n\n| metric | type | unit | labels | what it is |\n|---|---|---|---|---|\n"
+        .to_owned();
+    for line in text.lines() {
+        let Some((name, help)) = line.strip_prefix("# HELP ").and_then(|rest| rest.split_once(' ')) else { continue };
+        let of = |word: &str| {
+            let head = format!("# {word} {name} ");
+            text.lines().find_map(|line| line.strip_prefix(&head)).unwrap_or("").to_owned()
+        };
+        let samples = text.lines().filter(|line| line.split(['{', ' ']).next() == Some(name));
+        let mut labels: Vec<String> = Vec::new();
+        for (head, _) in samples
+            .filter_map(|line| line.split_once('{')?.1.split_once('}'))
+            .flat_map(|(list, _)| list.split(','))
+            .filter_map(|one| one.split_once('='))
+        {
+            if !labels.contains(&head.to_owned()) {
+                labels.push(head.to_owned());
+            }
+        }
+        page.push_str(&format!("| `{name}` | {} | {} | {} | {help} |\n", of("TYPE"), of("UNIT"), labels.join(", ")));
+    }
+    page
+}
+
+#[test]
+fn the_page_of_the_api_names_every_endpoint_and_every_code() {
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/doc/api.md")).unwrap();
+    for endpoint in &ENDPOINTS {
+        assert!(page.contains(&format!("| `{} {}` |", endpoint.method, endpoint.path)), "{endpoint:?}");
+    }
+    for code in Code::ALL {
+        assert!(page.contains(&format!("| `{}` | {} |", code.word(), code.status().as_u16())), "{code:?}");
+    }
+    assert_eq!(page.matches("\n| `").count(), ENDPOINTS.len() + Code::ALL.len(), "something that is no longer there");
 }
 
 #[test]

@@ -18,8 +18,10 @@ use super::Api;
 use super::request::answer;
 use crate::host::{self, Peer};
 
-/// Connections of a listener at a time: some ten KiB each at worst.
+/// Connections of the socket at a time: each holds its answer until it is read, some ten KiB.
 const MOST_CONNECTIONS: usize = 64;
+/// The same of the TCP address, where nobody is asked who it is.
+const MOST_OVER_TCP: usize = 16;
 /// For the request's head.
 const HEADER_BUDGET: Duration = Duration::from_secs(5);
 /// For everything, the reading of the answer included.
@@ -29,16 +31,15 @@ const MOST_HEAD: usize = 8192;
 /// After a failed accept, as where descriptors have run out.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Connections of one listener, oldest first.
-#[derive(Default)]
-struct Open(RefCell<VecDeque<AbortHandle>>);
+/// Connections of one listener, oldest first, and how many there may be.
+struct Open(RefCell<VecDeque<AbortHandle>>, usize);
 
 impl Open {
     /// Makes room for one more; whether somebody had to go.
     fn make_room(&self) -> bool {
         let mut open = self.0.borrow_mut();
         open.retain(|one| !one.is_finished());
-        if open.len() < MOST_CONNECTIONS {
+        if open.len() < self.1 {
             return false;
         }
         if let Some(oldest) = open.pop_front() {
@@ -51,7 +52,7 @@ impl Open {
 impl Api {
     /// Answers on the Unix socket until dropped. Runs on a `LocalSet`.
     pub async fn serve(self: Rc<Self>, listener: UnixListener) {
-        let open = Open::default();
+        let open = Open(RefCell::default(), MOST_CONNECTIONS);
         loop {
             match listener.accept().await {
                 Ok((stream, _)) => match host::peer_of(&stream) {
@@ -67,7 +68,7 @@ impl Api {
 
     /// Answers `/metrics` on a TCP address until dropped.
     pub async fn serve_metrics(self: Rc<Self>, listener: TcpListener) {
-        let open = Open::default();
+        let open = Open(RefCell::default(), MOST_OVER_TCP);
         loop {
             match listener.accept().await {
                 Ok((stream, _)) => self.take(&open, stream, None),
