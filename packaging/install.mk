@@ -35,7 +35,7 @@ install:
 	install -d -m 0755 "$(DESTDIR)$(UNITDIR)/kubelet.service.d" "$(DESTDIR)$(PREFIX)/lib/node-steward/bootstrap" \
 	    "$(DESTDIR)/usr/lib/node-steward/config.d" "$(DESTDIR)$(SYSCONFDIR)/node-steward/config.d" \
 	    "$(DESTDIR)$(PREFIX)/share/doc/node-steward"
-	set -e; for unit in node-steward-bootstrap.service node-steward-container-volume.service \
+	set -e; for unit in node-steward.service node-steward-bootstrap.service node-steward-container-volume.service \
 	    node-steward-protect.service kubelet.service.d/90-node-steward.conf; do \
 	    $(place) "systemd/$$unit" >"$(DESTDIR)$(UNITDIR)/$$unit"; chmod 0644 "$(DESTDIR)$(UNITDIR)/$$unit"; done
 	set -e; for hook in $(hooks); do $(place) "bootstrap/$$hook" >"$(DESTDIR)$(PREFIX)/lib/node-steward/bootstrap/$$hook"; \

@@ -55,7 +55,7 @@ silent() {
     analyze "$@" || code=$?
     if [ "$code" = 0 ] && [ ! -s "$work/said" ]; then ok "$what"; else bad "$what (exit code $code): $(cat "$work/said")"; fi
 }
-ours="node-steward-bootstrap.service node-steward-container-volume.service"
+ours="node-steward.service node-steward-bootstrap.service node-steward-container-volume.service"
 all="$ours node-steward-protect.service"
 
 image al2023
