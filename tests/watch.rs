@@ -10,12 +10,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use node_steward::agent::replay::Replay;
+use node_steward::agent::replay::{Replay, ReplayError};
 use node_steward::agent::turn::{State, Stored, Turn};
-use node_steward::detect;
 use node_steward::model::status::Standing;
-use node_steward::model::watch::Wants;
-use node_steward::policy::Ground;
 use serde::Deserialize;
 
 #[derive(Debug, Deserialize)]
@@ -28,31 +25,23 @@ struct Expected {
     contributors: BTreeMap<usize, BTreeMap<String, Vec<String>>>,
 }
 
-/// A fresh state with the recording's settings.
-fn state(replay: &Replay) -> State {
-    let mut state = State::new();
-    replay.settings().configure(&mut state).unwrap();
-    state
-}
-
 /// All turns. `restart` tells after which of them the state goes through its stored text into a new program.
 fn play(dir: &Path, restart: impl Fn(usize) -> bool) -> Vec<Turn> {
     let mut replay = Replay::open(dir, None).unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
-    let mut current = state(&replay);
-    let mut wants = Wants::default();
+    let settings = replay.settings().clone();
     let mut turns: Vec<Turn> = Vec::new();
-    while let Some((now, samples)) = replay.turn(wants).unwrap() {
-        let ground = Ground { nodes_own: detect::nodes_own(&samples), cluster: false };
-        let turn = current.turn(&replay.settings().policy, &ground, &now, &samples);
-        wants = turn.wants;
+    let played = replay.play(|turn, state| -> Result<(), ReplayError> {
         if restart(turns.len()) {
-            let text = serde_json::to_string(&current.store(&now.boot_id)).unwrap();
+            let text = serde_json::to_string(&state.store(&turn.now.boot_id)).unwrap();
             let stored: Stored = serde_json::from_str(&text).unwrap();
-            current = state(&replay);
-            assert_eq!(current.restore(stored), Vec::<String>::new(), "{text}");
+            *state = State::new();
+            settings.configure(state).unwrap();
+            assert_eq!(state.restore(stored), Vec::<String>::new(), "{text}");
         }
         turns.push(turn);
-    }
+        Ok(())
+    });
+    played.unwrap();
     assert_eq!(turns.len(), replay.turns());
     turns
 }
@@ -158,6 +147,20 @@ fn every_case() {
     assert!(failed.is_empty(), "failed: {}", failed.join(", "));
     println!("cases: {0} of {0}", cases().len());
     assert!(cases().len() >= 7, "only {} cases found", cases().len());
+}
+
+#[test]
+fn the_program_plays_as_the_library_does() {
+    let dir = cases().into_iter().find(|dir| dir.ends_with("disk-stalled-sick")).unwrap();
+    let run = |more: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_node-steward"));
+        command.args(["run", "--replay"]).arg(&dir).args(more).output().unwrap()
+    };
+    let output = run(&[]);
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(printed.lines().collect::<Vec<_>>(), bytes(&play(&dir, |_| false)));
+    assert_eq!(run(&["--once"]).status.code(), Some(2));
 }
 
 #[test]

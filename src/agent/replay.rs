@@ -3,10 +3,13 @@
 
 use std::path::{Path, PathBuf};
 
+use super::turn::{State, Turn};
 use super::{Settings, eviction};
+use crate::detect;
 use crate::host::{Host, HostError, HostResult, Kmsg, Reason};
 use crate::model::time::{Mono, Now, Wall};
 use crate::model::watch::{KernelLog, Samples, Wants};
+use crate::policy::Ground;
 use crate::sample::Watcher;
 use crate::sample::guarded::Pending;
 use crate::settings::SettingsError;
@@ -73,6 +76,25 @@ impl Replay {
     /// How many turns there are.
     pub fn turns(&self) -> usize {
         self.turns.len()
+    }
+
+    /// Plays what is left of it with a state that has the recording's settings; `each` is shown every turn, and may put another state in the place of
+    /// the one that there is.
+    pub fn play<E: From<ReplayError>>(
+        &mut self,
+        mut each: impl FnMut(Turn, &mut State) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let fail = |error: ReplayError| E::from(error);
+        let mut state = State::new();
+        self.settings.configure(&mut state).map_err(|error| fail(error.into()))?;
+        let mut wants = Wants::default();
+        while let Some((now, samples)) = self.turn(wants).map_err(|error| fail(error.into()))? {
+            let ground = Ground { nodes_own: detect::nodes_own(&samples), cluster: false };
+            let turn = state.turn(&self.settings.policy, &ground, &now, &samples);
+            wants = turn.wants;
+            each(turn, &mut state)?;
+        }
+        Ok(())
     }
 
     /// The next turn's moment and samples; none after the last.

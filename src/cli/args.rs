@@ -170,6 +170,9 @@ pub struct RunArgs {
     /// Do nothing about problems, whatever the settings say
     #[arg(long)]
     pub dry_run: bool,
+    /// Play a recording made by `capture`: a line of JSON a turn, the same every time
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["once", "dry_run"])]
+    pub replay: Option<PathBuf>,
 }
 
 #[derive(Debug, ClapArgs)]

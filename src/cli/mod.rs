@@ -24,6 +24,7 @@ use clap::{CommandFactory, Parser};
 use crate::agent::Settings;
 use crate::agent::bootstrap::BootstrapError;
 use crate::agent::forecast::Unforeseeable;
+use crate::agent::replay::ReplayError;
 use crate::agent::watch::LifeError;
 use crate::host::{Host, HostError};
 use crate::kubelet::PlaceError;
@@ -80,6 +81,8 @@ enum Failure {
     #[error(transparent)]
     Life(#[from] LifeError),
     #[error(transparent)]
+    Replay(#[from] ReplayError),
+    #[error(transparent)]
     Ask(#[from] ask::AskError),
     #[error("cannot write the answer: {0}")]
     Output(#[from] io::Error),
@@ -105,7 +108,10 @@ impl Failure {
                 LifeError::Second(_) => Ending::Refused,
                 LifeError::Host(_) | LifeError::Runtime(_) => Ending::Failed,
             },
-            Self::Host(_) | Self::Rules(_) | Self::Output(_) | Self::Json(_) => Ending::Failed,
+            Self::Replay(ReplayError::Settings(_)) => Ending::Usage,
+            Self::Replay(ReplayError::Host(_)) | Self::Host(_) | Self::Rules(_) | Self::Output(_) | Self::Json(_) => {
+                Ending::Failed
+            }
             Self::Ask(error) => error.ending(),
         }
     }

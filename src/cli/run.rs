@@ -7,11 +7,15 @@ use serde_json::{Value, json};
 
 use super::args::{Common, Output, ReserveArgs, RunArgs};
 use super::{Ending, Failure, print_json, reserve, view};
+use crate::agent::replay::Replay;
 use crate::agent::watch::{self, Options};
 use crate::agent::{Settings, turn::Turn};
 use crate::host::Host;
 
 pub(super) fn run(common: &Common, options: &RunArgs) -> Result<Ending, Failure> {
+    if let Some(dir) = &options.replay {
+        return replay(dir, common.config.as_deref());
+    }
     let host = common.host()?;
     let config = common.config.as_deref().map(|path| common.inside(path));
     let wish = Options { config, dry_run: options.dry_run, once: options.once, reservations };
@@ -20,6 +24,17 @@ pub(super) fn run(common: &Common, options: &RunArgs) -> Result<Ending, Failure>
         Some(turn) => show(&turn)?,
         None => {}
     }
+    Ok(Ending::Fine)
+}
+
+/// Looks at nothing but the recording; the settings are those that it holds, unless others are given.
+fn replay(dir: &Path, config: Option<&Path>) -> Result<Ending, Failure> {
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    Replay::open(dir, config)?.play(|turn, _| -> Result<(), Failure> {
+        serde_json::to_writer(&mut out, &turn)?;
+        Ok(out.write_all(b"\n")?)
+    })?;
+    out.flush()?;
     Ok(Ending::Fine)
 }
 

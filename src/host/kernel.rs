@@ -115,7 +115,7 @@ impl Recorded {
         let number = |key: &str| entry.get(key).and_then(serde_json::Value::as_u64);
         if let Some(errno) = entry.get("errno").and_then(serde_json::Value::as_i64) {
             let errno = Errno::from_raw(i32::try_from(errno).map_err(|_| "errno is no error number")?);
-            return Ok(if errno == Errno::ENOENT { Answer::Missing } else { refused(errno) });
+            return Ok(refused(errno));
         }
         if let Some(for_ms) = number("stuckMs") {
             return Ok(Answer::Stuck { for_ms });
