@@ -165,7 +165,7 @@ impl Detector for DiskLatencyHigh {
 
     fn look(rules: &Rules, memory: &mut Self::Memory, scene: &Scene<'_>) -> Look {
         let Some(controllers) = scene.samples.nvme.value() else {
-            return Look::unknown(format!("no NVMe controllers: {}", scene.samples.nvme.reading.origin()));
+            return Look::unknown(scene.samples.nvme.reading.origin());
         };
         let key = |one: &NvmeController| format!("{} {}", one.name, one.volume);
         memory.retain(|name, _| controllers.iter().any(|one| key(one) == *name));

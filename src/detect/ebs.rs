@@ -172,7 +172,7 @@ impl Detector for Ebs {
 
     fn look(rules: &Rules, memory: &mut Self::Memory, scene: &Scene<'_>) -> Look {
         let Some(controllers) = scene.samples.nvme.value() else {
-            return Look::unknown(format!("no NVMe controllers: {}", scene.samples.nvme.reading.origin()));
+            return Look::unknown(scene.samples.nvme.reading.origin());
         };
         let ours = |one: &&NvmeController| one.model != NvmeModel::Other;
         let key = |one: &NvmeController| format!("{} {}", one.name, one.volume);

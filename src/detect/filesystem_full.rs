@@ -99,10 +99,10 @@ impl Detector for FilesystemFull {
             return Look::unknown(format!("no probe has looked: {}", places.reading.origin()));
         }
         let rooms = rooms(scene.samples);
-        memory.retain(|key, _| rooms.iter().any(|room| room.key() == *key));
+        memory.retain(|key, _| rooms.contains_key(key));
         let mut findings = Vec::new();
-        for room in rooms {
-            let kept = memory.entry(room.key()).or_default();
+        for (key, room) in rooms {
+            let kept = memory.entry(key).or_default();
             if places.taken > kept.taken || kept.taken == Mono(0) {
                 kept.taken = places.taken;
                 kept.trend.take(places.taken, room.left, rules.rate_over);

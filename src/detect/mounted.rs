@@ -1,5 +1,7 @@
 //! What is mounted where: the one mount point that names a file system, and the mount that a path lies on. It refuses bind mounts as names.
 
+use std::collections::BTreeMap;
+
 use crate::model::watch::{Dev, Mount, Samples};
 
 /// All mounts, empty where they are unknown.
@@ -9,10 +11,23 @@ pub(super) fn mounts(samples: &Samples) -> &[Mount] {
 
 /// The mount that names a file system: of its root, the shortest path; of a bind mount alone, that.
 pub(super) fn naming(samples: &Samples, dev: Dev) -> Option<&Mount> {
-    mounts(samples)
-        .iter()
-        .filter(|mount| mount.dev == dev)
-        .min_by_key(|mount| (mount.root != "/", mount.point.len(), mount.point.as_str()))
+    mounts(samples).iter().filter(|mount| mount.dev == dev).min_by_key(|mount| rank(mount))
+}
+
+/// The same for all file systems at once: nodes have hundreds.
+pub(super) fn all_naming(samples: &Samples) -> BTreeMap<Dev, &Mount> {
+    let mut names: BTreeMap<Dev, &Mount> = BTreeMap::new();
+    for mount in mounts(samples) {
+        let name = names.entry(mount.dev).or_insert(mount);
+        if rank(mount) < rank(name) {
+            *name = mount;
+        }
+    }
+    names
+}
+
+fn rank(mount: &Mount) -> (bool, usize, &str) {
+    (mount.root != "/", mount.point.len(), &mount.point)
 }
 
 /// The mount that a path lies on: the deepest, and of those over each other the newest.
@@ -48,6 +63,7 @@ mod tests {
         );
         assert_eq!(naming(&samples, dev).unwrap().point, "/mnt/k8s-disks/0");
         assert_eq!(naming(&samples, Dev { major: 9, minor: 9 }), None);
+        assert_eq!(all_naming(&samples)[&dev].point, "/mnt/k8s-disks/0");
         assert_eq!(holding(&samples, "/a/b").unwrap().point, "/a");
         assert_eq!(holding(&samples, "/ab").unwrap().point, "/");
     }

@@ -77,10 +77,9 @@ impl Detector for ProbeStuck {
             places.iter().any(|place| place.path == kept.path) && point(&kept.path) == *subject
         });
         for place in places {
-            let subject = point(&place.path);
             match &place.answer {
                 Answer::Stuck { for_ms } if *for_ms >= rules.warn_after.ms() => {
-                    let kept = memory.entry(subject).or_default();
+                    let kept = memory.entry(point(&place.path)).or_default();
                     // Of several directories there, the one that waits longest.
                     if kept.seen != taken || *for_ms >= kept.for_ms {
                         *kept = Kept {
@@ -94,9 +93,8 @@ impl Detector for ProbeStuck {
                 }
                 Answer::Stuck { .. } | Answer::NotAsked { .. } => {}
                 Answer::Looked { .. } | Answer::Missing | Answer::Refused { .. } => {
-                    if let Some(kept) =
-                        memory.get_mut(&subject).filter(|kept| kept.path == place.path && kept.seen < taken)
-                    {
+                    let theirs = memory.values_mut().find(|kept| kept.path == place.path && kept.seen < taken);
+                    if let Some(kept) = theirs {
                         kept.answered = kept.answered.saturating_add(1);
                         kept.seen = taken;
                     }

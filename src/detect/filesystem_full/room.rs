@@ -1,6 +1,8 @@
 //! What is left where, and against which threshold of kubelet's: one room per file system and number. It refuses inode numbers that a file system
 //! makes up as it goes, and file systems that are always full.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::Threshold;
@@ -24,58 +26,46 @@ pub(super) struct Room {
     pub threshold: Option<(u64, String)>,
 }
 
-impl Room {
-    pub fn key(&self) -> String {
-        format!("{} {}", if self.inodes { "inodes" } else { "bytes" }, self.subject)
-    }
-}
-
 /// They are read-only images, or layers of others.
 const ALWAYS_FULL: [&str; 6] = ["squashfs", "iso9660", "erofs", "cramfs", "udf", "overlay"];
 /// Their inodes are made as they are needed: what they report is a guess, or nothing.
 const MADE_AS_NEEDED: [&str; 4] = ["btrfs", "xfs", "zfs", "bcachefs"];
 
-/// All rooms; places on one file system are one room, with the strictest threshold of all.
-pub(super) fn rooms(samples: &Samples) -> Vec<Room> {
-    let mut rooms: Vec<Room> = Vec::new();
+/// All rooms by their keys; places on one file system are one room, with the strictest threshold of all.
+pub(super) fn rooms(samples: &Samples) -> BTreeMap<String, Room> {
+    let names = mounted::all_naming(samples);
+    let mut rooms: BTreeMap<String, Room> = BTreeMap::new();
     for place in samples.places.value().map_or(&[][..], Vec::as_slice) {
         let Answer::Looked { dev, space } = &place.answer else { continue };
-        let mount = mounted::naming(samples, *dev).or_else(|| mounted::holding(samples, &place.path));
+        let mount = names.get(dev).copied().or_else(|| mounted::holding(samples, &place.path));
         let kind = mount.map_or("", |mount| mount.kind.as_str());
         if space.read_only || ALWAYS_FULL.contains(&kind) {
             continue;
         }
-        let subject = mount.map_or_else(|| place.path.clone(), |mount| mount.point.clone());
         for (inodes, left, all) in
             [(false, space.available_bytes, space.total_bytes), (true, space.inodes_free, space.inodes)]
         {
             let threshold = threshold(samples, &place.role, inodes, all);
             // kubelet believes what statfs says; where it does not look, a guess is no reason for advice.
-            if all == 0
-                || (inodes && threshold.is_none() && MADE_AS_NEEDED.contains(&kind))
-                || (inodes && kind == "btrfs")
-            {
+            let guess = inodes && (kind == "btrfs" || (threshold.is_none() && MADE_AS_NEEDED.contains(&kind)));
+            if all == 0 || guess {
                 continue;
             }
-            match rooms.iter_mut().find(|room| room.subject == subject && room.inodes == inodes) {
-                Some(room) => {
-                    room.roles.push(place.role.clone());
-                    room.threshold = room.threshold.take().into_iter().chain(threshold).max_by_key(|(limit, _)| *limit);
-                }
-                None => rooms.push(Room {
-                    subject: subject.clone(),
-                    roles: vec![place.role.clone()],
-                    inodes,
-                    left,
-                    all,
-                    threshold,
-                }),
+            let subject = mount.map_or_else(|| place.path.clone(), |mount| mount.point.clone());
+            let key = format!("{} {subject}", if inodes { "inodes" } else { "bytes" });
+            let room = rooms.entry(key).or_insert_with(|| Room {
+                subject,
+                roles: Vec::new(),
+                inodes,
+                left,
+                all,
+                threshold: None,
+            });
+            if !room.roles.contains(&place.role) {
+                room.roles.push(place.role.clone());
             }
+            room.threshold = room.threshold.take().into_iter().chain(threshold).max_by_key(|(limit, _)| *limit);
         }
-    }
-    for room in &mut rooms {
-        room.roles.sort();
-        room.roles.dedup();
     }
     rooms
 }

@@ -61,7 +61,7 @@ fn numbers_of_this_host_are_told() {
         "/: 14 GiB of 100 GiB left (14.0 %); kubelet evicts below 15 GiB (imagefs.available 15%)"
     );
     let told: Vec<_> = finding.evidence.iter().map(ToString::to_string).collect();
-    assert!(told.contains(&"for kubelet, root, runtime".to_owned()), "{told:?}");
+    assert!(told.contains(&"for root, kubelet, runtime".to_owned()), "{told:?}");
 }
 
 #[test]
