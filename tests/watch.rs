@@ -146,7 +146,7 @@ fn every_case() {
     }
     assert!(failed.is_empty(), "failed: {}", failed.join(", "));
     println!("cases: {0} of {0}", cases().len());
-    assert!(cases().len() >= 7, "only {} cases found", cases().len());
+    assert!(cases().len() >= 25, "only {} cases found", cases().len());
 }
 
 #[test]

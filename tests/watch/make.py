@@ -250,5 +250,6 @@ def root_volume_shared_well():
         node.step()
 
 
-for make in (disk_saturated_sick, disk_saturated_well, disk_stalled_sick, disk_stalled_well, task_hung_well, root_volume_shared_sick, root_volume_shared_well):
-    make()
+if __name__ == "__main__":
+    for make in (disk_saturated_sick, disk_saturated_well, disk_stalled_sick, disk_stalled_well, task_hung_well, root_volume_shared_sick, root_volume_shared_well):
+        make()
