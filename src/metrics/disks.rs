@@ -10,6 +10,9 @@ use crate::model::status::{DiskStatus, Status, WindowStatus};
 /// So many contributors of a disk have samples of their own.
 const LARGEST: usize = 5;
 
+/// More disks than this have no samples: hosts with hundreds of them have loop devices, and no reader for each.
+const MOST_DISKS: usize = 128;
+
 /// Name, unit, help, and what to take of a window.
 type Gauge = (&'static str, &'static str, &'static str, fn(&WindowStatus) -> Option<f64>);
 
@@ -47,27 +50,28 @@ const OF_WINDOW: [Gauge; 7] = [
 ];
 
 pub(super) fn write(page: &mut Page, status: &Status) {
+    let seen = &status.disks[..status.disks.len().min(MOST_DISKS)];
     for (name, unit, help, take) in OF_WINDOW {
         let mut family = page.family(name, Type::Gauge, unit, help);
-        for disk in &status.disks {
+        for disk in seen {
             if let Some(value) = disk.window.as_ref().and_then(take) {
                 family.sample(&[("disk", &disk.name)], value);
             }
         }
     }
-    baselines(page, &status.disks);
+    baselines(page, seen);
     let mut saturated = page.family(
         "disk_saturated",
         Type::Gauge,
         "",
         "Whether the saturation rule holds for the newest window alone; none without a baseline.",
     );
-    for disk in &status.disks {
+    for disk in seen {
         if let Some(now) = disk.saturated_now {
             saturated.sample(&[("disk", &disk.name)], f64::from(u8::from(now)));
         }
     }
-    contributors(page, &status.contributors);
+    contributors(page, &status.contributors[..status.contributors.len().min(MOST_DISKS)]);
 }
 
 fn baselines(page: &mut Page, disks: &[DiskStatus]) {
@@ -205,5 +209,17 @@ mod tests {
         assert_eq!(names, ["process", "unit", "unit", "unit", "unit", "others", "unattributed"]);
         let (share, _, written) = shown.iter().fold(Work::default(), |a, (_, b)| (a.0 + b.0, a.1 + b.1, a.2 + b.2));
         assert!((share - 1.0).abs() < 1e-9 && (written - 100.0).abs() < 1e-6, "{shown:?}");
+    }
+    #[test]
+    fn hundreds_of_disks_do_not_make_thousands_of_samples() {
+        let disk = |number| DiskStatus {
+            name: format!("loop{number}"),
+            window: Some(WindowStatus::default()),
+            ..DiskStatus::default()
+        };
+        let status = Status { disks: (0..500).map(disk).collect(), ..Status::default() };
+        let mut page = Page::new(crate::metrics::Format::Prometheus);
+        write(&mut page, &status);
+        assert_eq!(page.finish().matches("node_steward_disk_busy_ratio{").count(), MOST_DISKS);
     }
 }
