@@ -5,6 +5,7 @@
 #   disk_up NAME IOPS MIBPS LAT_MS SIZE [ext4|xfs|none] [MOUNT_OPTIONS]
 #   disk_mode NAME hang|eio|normal                  disk_limits NAME IOPS MIBPS LAT_MS
 #   disk_down NAME                                  disk_dev NAME · disk_mnt NAME · disk_counters NAME
+#   mount_run                                       /run/node-steward of the run's own
 #   own PID                                         end PID with the script
 #   ok TEXT · failed TEXT · check TEXT COMMAND...   finish
 
@@ -33,6 +34,8 @@ lab_enter() {
     trap 'exit 130' INT TERM
 }
 
+# The daemon's directory becomes a file system of the run's own, so that it meets no other node-steward of this machine.
+mount_run() { mkdir -p /run/node-steward && mount -t tmpfs -o mode=755 steward /run/node-steward; }
 own() { lab_owned="$lab_owned $1"; }
 # Ours to end: started by this very shell, and not another that has its number by now.
 lab_ours() { [ "$(sed 's/.*) . //; s/ .*//' "/proc/$1/stat" 2>/dev/null)" = $$ ]; }

@@ -38,8 +38,11 @@ for disk in $disks; do
 done
 [ -z "${SATURATION_KEEP:-}" ] || arguments+=(--keep "$SATURATION_KEEP")
 if [ $daemon = yes ]; then
-    mkdir "$LAB/run"
-    printf '[agent]\nperiod = "%ss"\n[detect.disk_saturated]\nbaseline_windows = %s\n' "$window" "$baseline" >"$LAB/config.toml"
-    arguments+=(--program "$NODE_STEWARD" --config "$LAB/config.toml" --socket "$LAB/run/api.sock")
+    mount_run
+    # Windows of one length: no early turns.
+    printf '[watch]\nperiod = "%ss"\npressure_some_percent = 0\npressure_full_percent = 0\n[detect.disk_saturated]\nbaseline_windows = %s\n' \
+        "$window" "$baseline" >"$LAB/config.toml"
+    sed 's/^/settings: /' "$LAB/config.toml"
+    arguments+=(--program "$NODE_STEWARD" --config "$LAB/config.toml" --socket /run/node-steward/api.sock)
 fi
 python3 "$lab_here/saturation/main.py" "${arguments[@]}"
