@@ -78,12 +78,20 @@ pub fn nodes_own(samples: &Samples) -> BTreeSet<String> {
     let mounts = samples.mounts.value().map_or(&[][..], Vec::as_slice);
     let controllers = samples.nvme.value().map_or(&[][..], Vec::as_slice);
     for place in samples.places.value().map_or(&[][..], Vec::as_slice) {
-        let Answer::Looked { dev, .. } = &place.answer else { continue };
         if !["root", "kubelet", "runtime"].contains(&place.role.as_str()) {
             continue;
         }
-        own.extend(mounts.iter().filter(|mount| mount.dev == *dev).map(|mount| mount.point.clone()));
-        for device in devices.iter().filter(|device| device.dev == *dev) {
+        let dev = match &place.answer {
+            Answer::Looked { dev, .. } => *dev,
+            Answer::Missing => continue,
+            // A directory that does not answer, or with an error, is no less the node's own.
+            Answer::Refused { .. } | Answer::Stuck { .. } | Answer::NotAsked { .. } => {
+                let Some(mount) = mounted::holding(samples, &place.path) else { continue };
+                mount.dev
+            }
+        };
+        own.extend(mounts.iter().filter(|mount| mount.dev == dev).map(|mount| mount.point.clone()));
+        for device in devices.iter().filter(|device| device.dev == dev) {
             own.insert(device.name.clone());
             own.extend(device.disks.iter().cloned());
         }
@@ -92,4 +100,30 @@ pub fn nodes_own(samples: &Samples) -> BTreeSet<String> {
     let names: Vec<_> = theirs.map(|one| one.name.clone()).collect();
     own.extend(names);
     own
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::watch::{Dev, Place};
+
+    #[test]
+    fn a_directory_that_does_not_answer_is_no_less_the_nodes_own() {
+        let dev = Dev { major: 259, minor: 5 };
+        let mounts =
+            vec![made::mount(1, made::ROOT, "/", "xfs", "rw"), made::mount(2, dev, "/var/lib/kubelet", "xfs", "rw")];
+        for (answer, own) in [
+            (Answer::Stuck { for_ms: 60_000 }, &["/var/lib/kubelet", "nvme1n1"][..]),
+            (Answer::Refused { errno: 5, why: "I/O error".into() }, &["/var/lib/kubelet", "nvme1n1"]),
+            (Answer::Missing, &[]),
+        ] {
+            let place = Place { path: "/var/lib/kubelet".into(), role: "kubelet".into(), answer };
+            let samples = Samples {
+                places: made::fresh(1, vec![place]),
+                devices: made::fresh(1, vec![made::device("nvme1n1", dev, "nvme1n1")]),
+                ..made::samples(1, mounts.clone())
+            };
+            assert_eq!(nodes_own(&samples).iter().map(String::as_str).collect::<Vec<_>>(), own);
+        }
+    }
 }
