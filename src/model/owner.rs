@@ -11,8 +11,9 @@ impl Who {
         if let Some((at, uid)) = parts.iter().enumerate().find_map(|(at, part)| Some((at, pod_uid(part)?))) {
             let id = parts[at + 1..].iter().find_map(|part| container_id(part)).unwrap_or_default();
             let name = names.iter().find(|name| name.uid == uid);
-            let container = match name.map(|name| name.containers.as_slice()) {
-                Some([only]) if !id.is_empty() => only.clone(),
+            let container = match name.map(|name| (name.ids.get(&id), name.containers.as_slice())) {
+                Some((Some(known), _)) => known.clone(),
+                Some((None, [only])) if !id.is_empty() => only.clone(),
                 _ => String::new(),
             };
             return Self::Container {
@@ -61,6 +62,7 @@ mod tests {
             pod: "cart-0".into(),
             uid: UID.into(),
             containers: vec!["cart".into()],
+            ids: [("cd".repeat(32), "sidecar".into())].into(),
         }]
     }
 
@@ -81,6 +83,8 @@ mod tests {
             let Who::Container { uid, id: found, .. } = who else { panic!("{path}") };
             assert_eq!((uid.as_str(), &found), (UID, &id), "{path}");
         }
+        let sidecar = format!("/kubepods/besteffort/pod{UID}/{}", "cd".repeat(32));
+        assert_eq!(Who::of_group(&sidecar, &names()).to_string(), "pod shop/cart-0 container sidecar");
         let hash = "0123456789abcdef0123456789abcdef";
         let who = Who::of_group(&format!("/kubepods/burstable/pod{hash}"), &names());
         assert_eq!(who.to_string(), format!("pod {hash}"));

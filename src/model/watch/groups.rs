@@ -1,5 +1,7 @@
 //! Who does I/O: cgroups, processes, and tasks that wait.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::devices::Dev;
@@ -85,4 +87,7 @@ pub struct PodName {
     pub uid: String,
     /// Names of the containers' directories; a single one names the container of any id.
     pub containers: Vec<String>,
+    /// Names of containers by id, from the links in /var/log/containers; empty where the runtime or kubelet makes none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub ids: BTreeMap<String, String>,
 }

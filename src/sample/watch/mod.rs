@@ -17,13 +17,11 @@ mod sources;
 mod stat;
 mod tasks;
 
-use std::collections::BTreeMap;
-
 use crate::host::Host;
 use crate::model::Reading;
 use crate::model::time::Mono;
 use crate::model::watch::{KernelLog, Sampled, Samples, Thresholds, Wants};
-use guarded::{Guarded, Pages, Pending};
+use guarded::{Guarded, Pending};
 use raw::{Came, Raw};
 pub use sources::sources;
 
@@ -43,7 +41,6 @@ pub struct Watcher {
     ext_names: Option<Vec<String>>,
     ext_failed: Option<String>,
     nvme_read: Option<Mono>,
-    pages: BTreeMap<String, (Mono, Pages)>,
     groups: Raw,
     groups_checked: Option<Mono>,
     why_no_groups: Option<String>,
@@ -184,7 +181,7 @@ impl Watcher {
         let old = self.nvme_read.is_none_or(|read| at.since_ms(read) >= LOOK_AGAIN_MS);
         if old || nvme::changed(host, known) {
             self.nvme_read = Some(at);
-            self.samples.nvme.reading = nvme::controllers(host, &self.pages);
+            self.samples.nvme.reading = nvme::controllers(host, &self.samples.nvme.reading);
         } else if let Reading::Fresh { value, .. } = &mut self.samples.nvme.reading {
             for controller in value {
                 nvme::state(host, controller);
@@ -194,14 +191,14 @@ impl Watcher {
     }
 
     fn fold(&mut self, host: &Host, at: Mono, guarded: Guarded) {
-        let new_pages = !guarded.pages.is_empty();
-        self.pages.extend(guarded.pages.into_iter().map(|(name, pages)| (name, (at, pages))));
-        if new_pages {
-            self.nvme_read = None;
-        }
         self.controllers(host, at);
-        let names = self.samples.nvme.value().map_or(&[][..], Vec::as_slice);
-        self.pages.retain(|name, _| names.iter().any(|controller| controller.name == *name));
+        if let Reading::Fresh { value, .. } = &mut self.samples.nvme.reading {
+            for (name, pages) in guarded.pages {
+                if let Some(controller) = value.iter_mut().find(|controller| controller.name == name) {
+                    (controller.pages_taken, controller.ebs, controller.smart) = (at, pages.stats, pages.smart);
+                }
+            }
+        }
         let samples = &mut self.samples;
         if let Some(places) = guarded.places {
             samples.places = Sampled::at(at, Reading::fresh(places, "probes"));

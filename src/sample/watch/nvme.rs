@@ -1,6 +1,5 @@
 //! NVMe controllers: what sysfs says from memory, and log pages decoded. It refuses a page of another kind than the controller's, or a short one.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -40,24 +39,26 @@ impl Pages {
     }
 }
 
-/// The controllers by sysfs, with the pages that are known.
-pub(super) fn controllers(host: &Host, pages: &BTreeMap<String, (Mono, Pages)>) -> Reading<Vec<NvmeController>> {
+/// The controllers by sysfs; one that was there before, and is the same, keeps its pages.
+pub(super) fn controllers(host: &Host, before: &Reading<Vec<NvmeController>>) -> Reading<Vec<NvmeController>> {
+    let before = before.value().map_or(&[][..], Vec::as_slice);
     let entries = match host.list(Path::new(ROOT)) {
         Ok(Some(entries)) if !entries.is_empty() => entries,
         Ok(_) => return Reading::absent("this machine has no NVMe controller"),
         Err(error) => return Reading::failed(error.to_string()),
     };
-    let all = entries.into_iter().map(|entry| controller(host, entry.name, pages));
+    let all = entries.into_iter().map(|entry| controller(host, entry.name, before));
     Reading::fresh(all.collect(), ROOT)
 }
 
-fn controller(host: &Host, name: String, pages: &BTreeMap<String, (Mono, Pages)>) -> NvmeController {
+fn controller(host: &Host, name: String, before: &[NvmeController]) -> NvmeController {
     let file = |file: &str| word(host, &format!("{ROOT}/{name}/{file}")).unwrap_or_default();
     let model_name = file("model");
     let model = model_of(&model_name);
     let volume = if model == NvmeModel::Ebs { volume_of(&file("serial")) } else { String::new() };
-    let (pages_taken, pages) = match pages.get(&name) {
-        Some((taken, pages)) => (*taken, pages.clone()),
+    let same = |one: &&NvmeController| one.name == name && one.model_name == model_name && one.volume == volume;
+    let (pages_taken, pages) = match before.iter().find(same) {
+        Some(one) => (one.pages_taken, Pages { stats: one.ebs.clone(), smart: one.smart.clone() }),
         None => (Mono(0), Pages::absent("not asked yet")),
     };
     NvmeController {
@@ -382,8 +383,14 @@ mod tests {
         put(".recorded/nvme/nvme0/d0.bin", &file("ebs_stats_t0.bin"));
         put(".recorded/nvme/nvme1/smart.bin", &[1; 512]);
         let host = Host::new(root.path()).unwrap();
-        let pages = ["nvme0", "nvme1"].map(|name| (name.to_owned(), (Mono(5), ask(&host, name))));
-        let all = controllers(&host, &pages.into());
+        let mut all = controllers(&host, &Reading::absent("before"));
+        let Reading::Fresh { value, .. } = &mut all else { panic!() };
+        for one in value {
+            let pages = ask(&host, &one.name);
+            (one.pages_taken, one.ebs, one.smart) = (Mono(5), pages.stats, pages.smart);
+        }
+        // Read again, they keep what they know.
+        let all = controllers(&host, &all);
         let all = all.value().unwrap();
         assert_eq!(
             (all[0].volume.as_str(), all[0].disks.clone()),

@@ -1,6 +1,7 @@
-//! Pods by the names of their log directories, `NAMESPACE_NAME_UID/CONTAINER`. Listing them may wait for a disk: only a probe child, or a
-//! recording, does it. It refuses a name that is not of that form.
+//! Pods by the names of their log directories, `NAMESPACE_NAME_UID/CONTAINER`, and containers by the names of their links,
+//! `POD_NAMESPACE_CONTAINER-ID.log`. Listing them may wait for a disk: only a probe child, or a recording, does it. It refuses a name that is not of that form.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::host::Host;
@@ -8,6 +9,7 @@ use crate::model::Reading;
 use crate::model::watch::PodName;
 
 const ROOT: &str = "/var/log/pods";
+const LINKS: &str = "/var/log/containers";
 
 /// Lists them.
 pub(super) fn read(host: &Host) -> Reading<Vec<PodName>> {
@@ -24,6 +26,13 @@ pub(super) fn read(host: &Host) -> Reading<Vec<PodName>> {
         pod.containers = dirs.into_iter().filter(|dir| dir.is_dir).map(|dir| dir.name).collect();
         pods.push(pod);
     }
+    // Not every runtime has these links; a pod with one container is named without them.
+    for link in host.list(Path::new(LINKS)).ok().flatten().unwrap_or_default() {
+        let Some((pod, namespace, container, id)) = parse_link(&link.name) else { continue };
+        for one in pods.iter_mut().filter(|one| one.pod == pod && one.namespace == namespace) {
+            one.ids.insert(id.to_owned(), container.to_owned());
+        }
+    }
     Reading::fresh(pods, ROOT)
 }
 
@@ -37,7 +46,17 @@ fn parse(name: &str) -> Option<PodName> {
         pod: pod.to_owned(),
         uid: uid.to_owned(),
         containers: Vec::new(),
+        ids: BTreeMap::new(),
     })
+}
+
+/// Pod, namespace, container and its id.
+fn parse_link(name: &str) -> Option<(&str, &str, &str, &str)> {
+    let (rest, id) = name.strip_suffix(".log")?.rsplit_once('-')?;
+    let mut parts = rest.split('_');
+    let (pod, namespace, container) = (parts.next()?, parts.next()?, parts.next()?);
+    let whole = parts.next().is_none() && id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    whole.then_some((pod, namespace, container, id))
 }
 
 #[cfg(test)]
@@ -60,6 +79,17 @@ mod tests {
         ] {
             std::fs::create_dir_all(root.path().join("var/log/pods").join(dir)).unwrap();
         }
+        let id = "5f".repeat(32);
+        let links = root.path().join("var/log/containers");
+        std::fs::create_dir_all(&links).unwrap();
+        for name in [
+            format!("two_default_b-{id}.log"),
+            format!("gone_default_x-{id}.log"),
+            "two_default_a-12.log".to_owned(),
+            "x".to_owned(),
+        ] {
+            std::os::unix::fs::symlink("/var/log/pods/none", links.join(name)).unwrap();
+        }
         let host = Host::new(root.path()).unwrap();
         let all = read(&host);
         let seen: Vec<_> =
@@ -72,5 +102,7 @@ mod tests {
                 "kube-system/etcd-node1 [\"etcd\"]"
             ]
         );
+        let ids = &all.value().unwrap()[0].ids;
+        assert_eq!(ids.iter().collect::<Vec<_>>(), [(&id, &"b".to_owned())]);
     }
 }
