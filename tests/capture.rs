@@ -34,12 +34,13 @@ fn what_is_played_is_what_was_seen() {
     let host = Host::new(Path::new("/")).unwrap();
     let settings = Settings::load(&host, None).unwrap();
     let mut seen = Vec::new();
-    // A program that comes and goes between turns, and one that writes.
+    // This process writes between turns.
     let file = dir.path().join("written");
     let options = Options { turns: TURNS, period: Duration::from_millis(300) };
     let captured = capture(host, &settings, &into, options, |now, samples| {
         std::fs::write(&file, vec![b'x'; 1 << 20]).unwrap();
-        std::fs::File::open(&file).unwrap().sync_all().unwrap();
+        // Comes and goes: the next turn's recording must say that it is gone.
+        assert!(std::process::Command::new("true").status().unwrap().success());
         let status = std::process::Command::new("true").status().unwrap();
         assert!(status.success());
         seen.push((now.clone(), serde_json::to_value(samples).unwrap()));
