@@ -61,7 +61,7 @@ impl DiskWindow {
                 reads,
                 writes,
             },
-            completions: reads + writes + discards + flushes,
+            completions: [reads, writes, discards, flushes].into_iter().fold(0, u64::saturating_add),
             spent_ms: io_ms + took(before.discard_ms, after.discard_ms) + took(before.flush_ms, after.flush_ms),
             io_ms,
             busy_ms: took(before.busy_ms, after.busy_ms),
@@ -77,12 +77,12 @@ impl DiskWindow {
 
     /// Reads and writes completed.
     pub fn operations(&self) -> u64 {
-        self.done.reads + self.done.writes
+        self.done.reads.saturating_add(self.done.writes)
     }
 
     /// Bytes moved.
     pub fn bytes(&self) -> u64 {
-        self.done.read_bytes + self.done.write_bytes
+        self.done.read_bytes.saturating_add(self.done.write_bytes)
     }
 
     /// Mean time of a read or write, ms; none where none completed.
