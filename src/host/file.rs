@@ -129,6 +129,10 @@ impl Host {
             Err(Errno::ENOENT) => return Ok(None),
             Err(errno) => return Err(failed(errno)),
         };
+        // The kernel's own file systems count subdirectories in the number of links: a leaf among a thousand cgroups need not be listed.
+        if self.is_real() && stat::fstat(dir.as_fd()).is_ok_and(|facts| facts.st_nlink == 2) {
+            return Ok(Some(Vec::new()));
+        }
         let mut names = Vec::new();
         for entry in Dir::from_fd(dir).map_err(failed)?.iter() {
             let entry = entry.map_err(failed)?;
