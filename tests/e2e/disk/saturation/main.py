@@ -158,6 +158,8 @@ def main():
     p.add_argument("--program", help="left out: rule C is judged by the second implementation alone")
     p.add_argument("--config")
     p.add_argument("--socket")
+    p.add_argument("--precision", type=float, required=True, help="goal")
+    p.add_argument("--recall", type=float, required=True, help="goal")
     p.add_argument("--keep", help="write one JSON object a window here")
     options = p.parse_args()
     lab = Lab(options)
@@ -183,12 +185,14 @@ def main():
     scale = f"{len(rows)} windows of {options.window:g} s, {len(lab.disks) * options.scenarios} scenarios, {len(lab.disks)} disks, seed {options.seed}"
     print(f"{scale}; harmed: {harmed}; load average {min(r['load'] for r in rows):.1f} to {max(r['load'] for r in rows):.1f}; status missed {lab.windows.misses} times")
     print(f"windows in which tasks waited for a processor more than half of the time: {sum(row['figures']['cpu'] > 50 for row in rows)}")
-    if OURS in counts:
-        same = sum(row["verdicts"][OURS] == row["verdicts"][CROSS_CHECK] for row in rows)
-        print(f"{OURS} and {CROSS_CHECK} agree in {same} of {len(rows)} windows")
-    goals = [(c.precision() >= 0.95, f"precision {c.precision():.2f} >= 0.95"), (c.recall() >= 0.90, f"recall {c.recall():.2f} >= 0.90"),
+    goals = [(c.precision() >= options.precision, f"precision {c.precision():.2f} >= {options.precision}"),
+             (c.recall() >= options.recall, f"recall {c.recall():.2f} >= {options.recall}"),
              (harmed >= len(rows) // 6 and len(rows) - harmed >= len(rows) // 6, f"both kinds of windows are there: {harmed} of {len(rows)} harmed"),
              (len(rows) == len(lab.disks) * options.scenarios * options.windows, f"{len(rows)} windows judged")]
+    if OURS in counts:
+        # A window's ends are read twice, a moment apart: what lies on a limit may fall on either side.
+        same = sum(row["verdicts"][OURS] == row["verdicts"][CROSS_CHECK] for row in rows)
+        goals.append((same >= 0.95 * len(rows), f"agrees with {CROSS_CHECK} in {same} of {len(rows)} windows"))
     for good, text in goals:
         print(f"{'ok' if good else 'FAILED'} {judged}: {text}")
     print(f"{sum(good for good, _ in goals)} passed, {sum(not good for good, _ in goals)} failed")
