@@ -1,8 +1,11 @@
 //! Locking this process's pages, so that a disk that hangs cannot take the code of the alarm path away. It refuses to lock where the limit does
 //! not allow it: a later allocation would fail.
 
+use std::ffi::c_void;
+use std::ptr::NonNull;
+
 use nix::errno::Errno;
-use nix::sys::mman::{MlockAllFlags, mlockall};
+use nix::sys::mman::{MlockAllFlags, MmapAdvise, madvise, mlockall};
 use nix::sys::resource::{Resource, getrlimit};
 
 /// What is locked.
@@ -32,6 +35,31 @@ pub fn lock(what: Locked) -> Result<(), String> {
         return mlockall(MlockAllFlags::MCL_FUTURE | on_fault).map_err(said);
     }
     mlockall(MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE | on_fault).map_err(said)
+}
+
+/// Unmaps the program's code, so that only what is used from now on comes back (from memory, where it still is): what the start alone needed, such as
+/// the command line's parser, is then neither counted nor locked. Best effort: without it more is kept.
+pub fn forget_start() {
+    let Some((start, length)) = own_code() else { return };
+    #[allow(unsafe_code)]
+    // SAFETY: the range is the one mapping of this program's own code, as the kernel lists it: private, read-only and never written, so each
+    // page comes back from the file with the same content, also while the code in it runs.
+    let _ = unsafe { madvise(start, length, MmapAdvise::MADV_DONTNEED) };
+}
+
+/// The mapping that holds this very function, where it may not be written.
+fn own_code() -> Option<(NonNull<c_void>, usize)> {
+    let here = own_code as *const () as usize;
+    #[allow(clippy::disallowed_methods)] // This process's own table, whatever the root is.
+    let table = std::fs::read_to_string("/proc/self/maps").ok()?;
+    let (start, end) = table.lines().find_map(|line| {
+        let mut words = line.split_ascii_whitespace();
+        let (start, end) = words.next()?.split_once('-')?;
+        let [start, end] = [start, end].map(|number| usize::from_str_radix(number, 16).ok());
+        let (start, end) = (start?, end?);
+        ((start..end).contains(&here) && words.next() == Some("r-xp")).then_some((start, end))
+    })?;
+    Some((NonNull::new(std::ptr::with_exposed_provenance_mut(start))?, end - start))
 }
 
 /// Major page faults of this thread so far: each one waited for a disk.

@@ -204,6 +204,9 @@ impl Daemon {
             LockMemory::Touched => Locked::Touched,
             LockMemory::Whole => Locked::Whole,
         };
+        if what == Locked::Touched {
+            host::memory::forget_start();
+        }
         let drilled = drill::play(&self.settings).map_err(|error| error.to_string());
         if let Err(why) = drilled.and_then(|_| host::memory::lock(what)) {
             self.log.line(

@@ -21,6 +21,7 @@ use tokio::net::unix::pipe;
 use super::serve::{Answer, serve};
 use super::{CHUNK, Line, lines};
 use crate::host::error::{HostError, HostResult, Reason};
+use crate::host::memory::forget_start;
 
 /// A helper that leaves more than this unread is stuck itself.
 const MOST_UNREAD: usize = 4 << 20;
@@ -167,6 +168,7 @@ fn become_helper(questions: &OwnedFd, answers: &OwnedFd) -> Result<(), Errno> {
     }
     let _ = unistd::setpgid(Pid::from_raw(0), Pid::from_raw(0));
     let _ = prctl::set_name(c"steward-probes");
+    forget_start();
     Ok(())
 }
 
