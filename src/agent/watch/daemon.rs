@@ -2,6 +2,7 @@
 //! It refuses to keep a sign of life for itself: the watchdog hears of whole turns only.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -263,12 +264,18 @@ impl Daemon {
 
     fn tell(&self, at: Mono, outcome: &Outcome) {
         lines::write(&self.log, at, &outcome.turn.changes);
+        // One line a reason: where a source is missing, all who live on it are blind.
+        let mut blind: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for (name, why) in &outcome.sight {
+            blind.entry(why.as_deref().unwrap_or_default()).or_default().push(name);
+        }
+        for (why, names) in blind {
+            let names = names.join(", ");
             let (words, event) = match why {
-                Some(why) => (format!("{name} cannot look: {why}"), "blind"),
-                None => (format!("{name} looks again"), "sees"),
+                "" => (format!("looking again: {names}"), "sees"),
+                why => (format!("not looking: {names}: {why}"), "blind"),
             };
-            self.log.line(Priority::Info, &words, &[("NODE_STEWARD_EVENT", event), ("NODE_STEWARD_PART", name)]);
+            self.log.line(Priority::Info, &words, &[("NODE_STEWARD_EVENT", event), ("NODE_STEWARD_PART", &names)]);
         }
     }
 
@@ -327,7 +334,12 @@ impl Daemon {
     /// Puts the state where a next run of this boot finds it. A failure is said when it begins.
     pub(super) fn save(&mut self) {
         let Some(path) = &self.state_file else { return };
-        let saved = Saved::new(&self.boot_id, self.engine.store(&self.boot_id), self.engine.status().clone());
+        let saved = Saved::new(
+            &self.boot_id,
+            self.engine.store(&self.boot_id),
+            self.engine.status().clone(),
+            self.engine.wants(),
+        );
         match saved.write(&self.host, path) {
             Ok(_) => self.counters.unsaved = 0,
             Err(error) => {

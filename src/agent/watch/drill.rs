@@ -42,7 +42,7 @@ pub fn play(settings: &Settings) -> Result<Vec<String>, SettingsError> {
                 std::hint::black_box(metrics::text(&status, &catalogue, format));
             }
             let _ = std::hint::black_box(serde_json::to_string(&outcome.turn));
-            std::hint::black_box(Saved::new("drill", engine.store("drill"), status).bytes());
+            std::hint::black_box(Saved::new("drill", engine.store("drill"), status, engine.wants()).bytes());
         }
     }
     kinds.sort();

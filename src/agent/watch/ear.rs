@@ -48,6 +48,10 @@ impl Ear {
         // A second handle on the same open file: the runtime owns what it watches.
         let handle = source.as_fd().try_clone_to_owned();
         self.watched = handle.and_then(|handle| Watched::new(handle, Interest::READABLE)).ok();
+        if self.watched.is_none() {
+            // The turns still take what is there.
+            self.deaf_until = now.plus_ms(DEAF_MS * 60);
+        }
     }
 
     /// When it listens again; none where it does, or never will.

@@ -57,7 +57,8 @@ impl Engine {
     }
 
     /// Takes up what an earlier run of this boot has saved: its status stands until the first turn. What does not fit is said.
-    pub fn resume(&mut self, watch: Stored, status: Status) -> Vec<String> {
+    pub fn resume(&mut self, watch: Stored, status: Status, wants: Wants) -> Vec<String> {
+        self.wants = wants;
         let own = std::mem::take(&mut self.status);
         self.status = Status {
             version: own.version,
@@ -93,7 +94,8 @@ impl Engine {
         status.contributors.clone_from(&turn.contributors);
         status.problems.clone_from(&turn.problems);
         status.decisions.clone_from(&turn.decisions);
-        let sight = self.sight();
+        // The first turn comes before the first probes' answers: what it cannot see is no news.
+        let sight = if self.status.turns.count == 0 { Vec::new() } else { self.sight() };
         Outcome { turn, matters, sight }
     }
 

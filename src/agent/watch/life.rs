@@ -181,7 +181,7 @@ fn resume(host: &Host, log: &Log, path: &Path, boot_id: &str, engine: &mut Engin
     let said = match Saved::load(host, path, boot_id) {
         Found::Nothing => Vec::new(),
         Found::SetAside(words) => vec![words],
-        Found::State(saved) => engine.resume(saved.watch, saved.status),
+        Found::State(saved) => engine.resume(saved.watch, saved.status, saved.wants),
     };
     for words in said {
         log.line(Priority::Warning, &words, &[("NODE_STEWARD_EVENT", "state")]);

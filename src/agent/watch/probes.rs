@@ -18,6 +18,7 @@ pub struct Probes {
     old: Vec<Helper>,
     desk: Desk<Ask>,
     restart: Mono,
+    failing: bool,
     /// Questions handed to a child.
     pub started: u64,
     /// Questions whose child was given up because it did not answer in time.
@@ -33,6 +34,7 @@ impl Probes {
             old: Vec::new(),
             desk: Desk::new(),
             restart: Mono(0),
+            failing: false,
             started: 0,
             abandoned: 0,
         };
@@ -47,9 +49,13 @@ impl Probes {
             return Ok(false);
         }
         self.restart = now.plus_ms(RESTART_MS);
-        let helper =
-            Helper::start(&|question| ask::answer(&self.known, question)).map_err(|error| error.to_string())?;
-        self.helper = Some(helper);
+        match Helper::start(&|question| ask::answer(&self.known, question)) {
+            Ok(helper) => self.helper = Some(helper),
+            // Said once, and tried again.
+            Err(_) if std::mem::replace(&mut self.failing, true) => return Ok(false),
+            Err(error) => return Err(error.to_string()),
+        }
+        self.failing = false;
         Ok(true)
     }
 

@@ -85,6 +85,7 @@ impl Daemon {
             self.log.line(Priority::Notice, &words, &[("NODE_STEWARD_EVENT", "settings")]);
         }
         self.settings = settings;
+        self.probes.put("reservations", Ask::Reservations);
         Ok(())
     }
 }

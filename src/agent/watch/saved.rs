@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::agent::turn::Stored;
 use crate::host::{Host, HostResult, Wanted, Written};
 use crate::model::status::Status;
+use crate::model::watch::Wants;
 
 /// Of this layout.
 const VERSION: u32 = 1;
@@ -23,6 +24,8 @@ pub struct Saved {
     pub watch: Stored,
     /// What was published last.
     pub status: Status,
+    /// What the next samples should hold.
+    pub wants: Wants,
 }
 
 /// What is there at a start.
@@ -38,8 +41,8 @@ pub enum Found {
 
 impl Saved {
     /// To be saved.
-    pub fn new(boot_id: &str, watch: Stored, status: Status) -> Self {
-        Self { version: VERSION, boot_id: boot_id.to_owned(), watch, status }
+    pub fn new(boot_id: &str, watch: Stored, status: Status, wants: Wants) -> Self {
+        Self { version: VERSION, boot_id: boot_id.to_owned(), watch, status, wants }
     }
 
     /// Reads what a run before this one has left.
@@ -93,7 +96,12 @@ mod tests {
         let host = Host::new(root.path()).unwrap();
         let path = Path::new("/run/node-steward/state.json");
         assert_eq!(Saved::load(&host, path, "a"), Found::Nothing);
-        let saved = Saved::new("a", Stored::default(), Status { mode: "observe".into(), ..Status::default() });
+        let saved = Saved::new(
+            "a",
+            Stored::default(),
+            Status { mode: "observe".into(), ..Status::default() },
+            Wants::default(),
+        );
         saved.write(&host, path).unwrap();
         assert_eq!(Saved::load(&host, path, "a"), Found::State(Box::new(saved)));
         assert_eq!(Saved::load(&host, path, "b"), Found::Nothing);
