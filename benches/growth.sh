@@ -18,11 +18,11 @@ warmup=${WARMUP:-25}
 
 # status SOCKET: what the daemon says of itself
 status() { curl -sf --max-time 10 --unix-socket "$1" http://localhost/v1/status; }
-# begin LOG SOCKET FLAG...: a daemon that answers, its id in $daemon
+# begin LOG SOCKET FLAG...: a daemon that answers, its id in $daemon; $config is beneath its root
 begin() {
     log=$1 socket=$2
     shift 2
-    "$NODE_STEWARD" run --config "$work/config.toml" "$@" </dev/null >"$log" 2>&1 &
+    "$NODE_STEWARD" run --config "$config" "$@" </dev/null >"$log" 2>&1 &
     daemon=$!
     for _ in $(seq 200); do
         kill -0 "$daemon" 2>/dev/null || break
@@ -52,6 +52,7 @@ if [ "${1:-}" = inside ]; then
     for path in /var/lib/kubelet /var/log/pods; do mkdir -p "$path"; mount -t tmpfs tmpfs "$path"; done
     python3 benches/growth/real.py "$work" $pods $groups $processes $mounts >"$work/made"
     mkdir -p /run/node-steward
+    config=$work/config.toml
     begin "$work/real.log" /run/node-steward/api.sock
     measure real /run/node-steward/api.sock >"$work/real.json"
     finish
@@ -103,6 +104,8 @@ root=$work/root
 python3 benches/growth/root.py make "$root" $pods $groups $processes $disks $mounts
 mkdir -p "$root/run/node-steward"
 # The recording moves for as long as it is watched; quiet first, then in trouble, before the same daemon.
+config=/config.toml
+: >"$root$config"
 begin "$work/recorded.log" "$root/run/node-steward/api.sock" --root "$root"
 for mood in quiet trouble; do
     python3 benches/growth/root.py tick "$root" $((seconds + warmup + 20)) $mood &
