@@ -82,8 +82,9 @@ impl Detector for TaskHung {
 
     fn look(rules: &Rules, memory: &mut Kept, scene: &Scene<'_>) -> Look {
         let sampled = &scene.samples.tasks;
-        // Nobody asks for tasks where nothing else is wrong: then there is nothing to say, and nothing to remember.
-        if sampled.taken < scene.now.mono && sampled.taken <= memory.taken {
+        // Nobody asks for tasks where nothing else is wrong: then there is nothing to say, and nothing to remember. A turn in which nothing was read
+        // at all is no such case.
+        if sampled.taken < scene.samples.counters.taken {
             *memory = Kept { taken: memory.taken, ..Kept::default() };
             return Look::at(Vec::new());
         }
@@ -213,6 +214,9 @@ mod tests {
             finding.evidence.iter().any(|one| one.to_string()
                 == "task postgres[7] in jbd2_log_wait_commit for 80 s, of unit postgresql.service")
         );
+        // A turn that only hears the kernel's log reads nothing and ends nothing.
+        play.now.mono = play.now.mono.plus_ms(1500);
+        assert_eq!(play.look_as_it_is(), look);
         assert!(turn(&mut play, Some(vec![])).findings.is_empty());
     }
 

@@ -5,7 +5,7 @@ use crate::agent::turn::{State, Stored, Turn};
 use crate::detect;
 use crate::model::problem::{Entry, Kind, Problem};
 use crate::model::status::{Decision, Part, Standing, Status, Verdict};
-use crate::model::time::Now;
+use crate::model::time::{Mono, Now};
 use crate::model::watch::{Samples, Wants};
 use crate::policy;
 use crate::settings::SettingsError;
@@ -19,6 +19,8 @@ pub struct Engine {
     rules: policy::Rules,
     status: Status,
     wants: Wants,
+    /// When the newest window ended.
+    looked: Mono,
     blind: Vec<(String, String)>,
 }
 
@@ -45,7 +47,14 @@ impl Engine {
             turns: figures::fresh(),
             ..Status::default()
         };
-        Ok(Self { state, rules: settings.policy.clone(), status, wants: Wants::default(), blind: Vec::new() })
+        Ok(Self {
+            state,
+            rules: settings.policy.clone(),
+            status,
+            wants: Wants::default(),
+            looked: Mono(0),
+            blind: Vec::new(),
+        })
     }
 
     /// New settings; the detectors' memory stays.
@@ -82,16 +91,24 @@ impl Engine {
             || !changes.changed.is_empty()
             || !changes.ended.is_empty()
             || !self.status.decisions.iter().map(core_of).eq(turn.decisions.iter().map(core_of));
-        self.wants = turn.wants;
+        // A turn that only heard a stream has no window of its own: what the newest one showed stands.
+        let looked = samples.counters.taken > self.looked;
+        self.looked = samples.counters.taken;
         let status = &mut self.status;
+        if looked {
+            self.wants = turn.wants;
+            status.pressure.clone_from(&turn.pressure);
+            status.contributors.clone_from(&turn.contributors);
+        } else {
+            self.wants.contributors |= turn.wants.contributors;
+            self.wants.blocked_tasks |= turn.wants.blocked_tasks;
+        }
         now.boot_id.clone_into(&mut status.boot_id);
         status.now_mono_ms = now.mono;
         status.now_wall_ms = now.wall;
         status.sources = sources;
         status.detectors.clone_from(&turn.detectors);
         status.disks.clone_from(&turn.disks);
-        status.pressure.clone_from(&turn.pressure);
-        status.contributors.clone_from(&turn.contributors);
         status.problems.clone_from(&turn.problems);
         status.decisions.clone_from(&turn.decisions);
         // The first turn comes before the first probes' answers: what it cannot see is no news.
