@@ -96,7 +96,7 @@ impl Tail {
             }
             bins.push(Bin { count, ..*new });
         }
-        let requests: u64 = bins.iter().map(|bin| bin.count).sum();
+        let requests = bins.iter().fold(0, |sum: u64, bin| sum.saturating_add(bin.count));
         if requests < least.max(1) {
             return Ok(None);
         }
@@ -135,9 +135,9 @@ impl Kept {
         let Ok((reads, writes)) = tails else { return };
         let slowest_us = [reads, writes].iter().flatten().map(|tail| tail.lower_us()).max();
         let sign = |limit: Span| match slowest_us {
-            Some(us) if us >= limit.ms() * 1000 => Sign::Sick,
+            Some(us) if us >= limit.ms().saturating_mul(1000) => Sign::Sick,
             // Half of it, in microseconds; without requests nobody waits.
-            Some(us) if us >= limit.ms() * 500 => Sign::Neither,
+            Some(us) if us >= limit.ms().saturating_mul(500) => Sign::Neither,
             Some(_) | None => Sign::Well,
         };
         let patience = Patience { enter: rules.windows, among: rules.among, clear: rules.clear_windows };

@@ -118,10 +118,10 @@ impl Kept {
     fn judge(&mut self, rules: &Rules, room: &Room) {
         let clear = rules.clear_looks;
         let patience = Patience { enter: rules.enter_looks, among: rules.enter_looks, clear };
-        let of_all = |percent: u32| room.all / 100 * u64::from(percent);
+        let of_all = |percent: u32| (room.all / 100).saturating_mul(u64::from(percent));
         let Some((threshold, _)) = room.threshold else {
             let limit = of_all(rules.other_percent);
-            let sign = sign(room.left < limit, room.left >= limit + limit / 2);
+            let sign = sign(room.left < limit, room.left >= limit.saturating_add(limit / 2));
             self.near.take(sign, patience);
             self.past = Hold::default();
             return;
