@@ -208,6 +208,8 @@ impl Daemon {
         if what == Locked::Touched {
             host::memory::forget_start();
         }
+        self.log.rehearse();
+        self.save();
         let drilled = drill::play(&self.settings).map_err(|error| error.to_string());
         if let Err(why) = drilled.and_then(|_| host::memory::lock(what)) {
             self.log.line(
@@ -421,7 +423,7 @@ impl Daemon {
 }
 
 /// A question that has no answer, to the samples.
-fn delayed(pending: &mut Pending, question: &Ask, delay: &Delay) {
+pub(super) fn delayed(pending: &mut Pending, question: &Ask, delay: &Delay) {
     match (question, delay) {
         (Ask::Guarded { request }, Delay::Stuck(for_ms)) => pending.stuck(request, *for_ms),
         (Ask::Guarded { request }, Delay::NotAsked(why)) => pending.not_asked(request, why),

@@ -1,6 +1,9 @@
 //! A drill of the alarm path before the program's pages are locked: made-up samples of a very sick node go through all detectors and rules, and what
 //! comes out through log, metrics and state. It refuses to leave a trace: the turns, the log and the socket are its own.
 
+use super::ask::Ask;
+use super::daemon::delayed;
+use super::desk::Desk;
 use super::engine::Engine;
 use super::lines;
 use super::saved::Saved;
@@ -15,6 +18,7 @@ use crate::model::watch::{
     Layer, Mount, NodePressure, NvmeController, NvmeModel, Place, Pressure, Record, Sampled, Samples, Smart, Space,
     Stall, Thresholds,
 };
+use crate::sample::guarded::{Pending, Request};
 use crate::settings::SettingsError;
 
 /// Quiet turns that teach a baseline, then sick ones, then well ones again.
@@ -45,9 +49,27 @@ pub fn play(settings: &Settings) -> Result<Vec<String>, SettingsError> {
             std::hint::black_box(Saved::new("drill", engine.store("drill"), status, engine.wants()).bytes());
         }
     }
+    stuck();
     kinds.sort();
     kinds.dedup();
     Ok(kinds)
+}
+
+/// A probe that does not answer, one that waits behind it, and the news of both to the samples.
+fn stuck() {
+    let mut desk = Desk::new();
+    let mut pending = Pending::new("/var/lib/kubelet");
+    for path in ["/hung", "/hung/behind", "/hung/last"] {
+        let request = Request::Look { path: path.to_owned(), role: "mount".to_owned() };
+        desk.put("/hung", Ask::Guarded { request });
+    }
+    desk.send(Mono(0));
+    for (question, delay) in desk.delayed(Mono(TURN_MS), 1).0 {
+        delayed(&mut pending, &question, &delay);
+    }
+    desk.answered(1);
+    desk.forget();
+    std::hint::black_box(pending.take(KernelLog::default()));
 }
 
 /// How sick the node is in a turn: quiet at first, then everything at once, then well.
