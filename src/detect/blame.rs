@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::scene::{disks_of, judged};
-use super::shares::{Work, divide, less, more, muldiv};
+use super::shares::{Sure, Work, divide, less, more, muldiv};
 use super::window::DiskWindow;
 use crate::model::problem::{Contributor, Who};
 use crate::model::time::Mono;
@@ -77,7 +77,7 @@ impl Tally {
         };
         let blame = windows
             .iter()
-            .map(|window| (window.dev, divide(window, works.remove(&window.dev).unwrap_or_default(), by_groups)));
+            .map(|window| (window.dev, divide(window, &works.remove(&window.dev).unwrap_or_default(), by_groups)));
         blame.filter(|(_, list)| !list.is_empty()).collect()
     }
 
@@ -237,14 +237,18 @@ fn by_process(
         let guessed = on.is_empty();
         let on = if guessed { windows.iter().collect() } else { on };
         let all = on.iter().fold(IoCounters::default(), |all, window| more(all, window.done));
-        let estimated = guessed || !whole || on.len() > 1;
+        let sure = match on.len() {
+            _ if guessed => Sure::Guessed,
+            1 if whole => Sure::Counted,
+            _ => Sure::Divided,
+        };
         let few = u64::try_from(on.len()).unwrap_or(u64::MAX);
         for window in &on {
             let part = |bytes: u64, did: u64, all: u64| if all > 0 { muldiv(bytes, did, all) } else { bytes / few };
             let read_bytes = part(read, window.done.read_bytes, all.read_bytes);
             let write_bytes = part(write, window.done.write_bytes, all.write_bytes);
             let done = IoCounters { read_bytes, write_bytes, reads: 0, writes: 0 };
-            works.entry(window.dev).or_default().insert(who.clone(), Work { done, estimated });
+            works.entry(window.dev).or_default().insert(who.clone(), Work { done, sure });
         }
     }
     works
@@ -485,6 +489,22 @@ mod tests {
     }
 
     #[test]
+    fn a_kernel_thread_is_not_charged_again_with_what_a_program_did() {
+        let mut node = Node::new(2);
+        node.process(10, "writer", &[0], 0, 0);
+        node.process(11, "kworker/u8:0-loop0", &[], 0, 0);
+        node.blame();
+        node.process(10, "writer", &[], 0, 95);
+        node.process(11, "kworker/u8:0-loop0", &[], 0, 200);
+        node.device(0, 0, 100);
+        let blame = node.blame();
+        let names =
+            ["process writer[10] of unit backup.service", "process kworker/u8:0-loop0[11] of unit backup.service"];
+        assert_eq!(shares(&blame[&dev(0)]), said(&[(names[0], 950), (names[1], 50)]));
+        assert_eq!(blame[&dev(0)].iter().map(|one| one.estimated).collect::<Vec<_>>(), [false, true]);
+    }
+
+    #[test]
     fn a_process_that_is_read_every_third_turn_is_taken_to_be_even() {
         let mut node = Node::new(1);
         node.process(10, "dd", &[0], 0, 0);
@@ -529,9 +549,9 @@ mod tests {
             let window = DiskWindow { done: counters(did), ..window };
             let works = asked.into_iter().zip(0..).map(|(asked, pid)| {
                 let who = Who::Process { pid, comm: String::new(), of: String::new() };
-                (who, Work { done: counters(asked), estimated: false })
+                (who, Work { done: counters(asked), sure: [Sure::Counted, Sure::Divided, Sure::Guessed][usize::try_from(pid % 3).unwrap()] })
             });
-            let list = divide(&window, works.collect(), true);
+            let list = divide(&window, &works.collect(), true);
             let bytes: f64 = list.iter().map(|one| one.share_of_bytes).sum();
             let operations: Option<f64> = list.iter().map(|one| one.share_of_operations).sum();
             assert!(list.is_empty() || bytes.to_bits() == 1_f64.to_bits(), "{bytes}: {list:?}");

@@ -4,6 +4,9 @@
 //! done when it completes, and the device counts merged requests once. At the edges of a window the charges can therefore be more than the work. Each
 //! direction is then scaled down to what the device did; nothing is left unattributed in it. Where the device did nothing at all, it is divided by what
 //! was asked for.
+//!
+//! Where processes are counted, some of the charges are guesses. What is known goes first, and guesses divide no more than what it leaves: a kernel
+//! thread that writes a loop device's file is charged with the same bytes as whoever wrote to the loop device.
 
 use std::collections::BTreeMap;
 
@@ -21,8 +24,20 @@ const LISTED: usize = 5;
 pub struct Work {
     /// Bytes and operations.
     pub done: IoCounters,
-    /// Divided among devices by a guess.
-    pub estimated: bool,
+    /// How sure it is that they are this device's.
+    pub sure: Sure,
+}
+
+/// How sure a charge is, the surest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Sure {
+    /// It was counted on the device.
+    #[default]
+    Counted,
+    /// It was divided among a few devices, or taken from a longer time.
+    Divided,
+    /// It may be any device's.
+    Guessed,
 }
 
 /// A line before it is a share.
@@ -34,16 +49,12 @@ struct Line {
 }
 
 /// The contributors of a window, the largest first. `operations` tells whether the work has operations at all.
-pub fn divide(window: &DiskWindow, works: BTreeMap<Who, Work>, operations: bool) -> Vec<Contributor> {
-    let sum = |part: fn(&IoCounters) -> u64| works.values().map(|work| part(&work.done)).fold(0, u64::saturating_add);
-    let asked = IoCounters {
-        read_bytes: sum(|done| done.read_bytes),
-        write_bytes: sum(|done| done.write_bytes),
-        reads: sum(|done| done.reads),
-        writes: sum(|done| done.writes),
+pub fn divide(window: &DiskWindow, works: &BTreeMap<Who, Work>, operations: bool) -> Vec<Contributor> {
+    let asked = |which: &dyn Fn(Sure) -> bool| {
+        works.values().filter(|work| which(work.sure)).map(|work| work.done).fold(IoCounters::default(), more)
     };
     let idle = window.bytes() == 0;
-    let did = if idle { asked } else { window.done };
+    let did = if idle { asked(&|sure| sure < Sure::Guessed) } else { window.done };
     let did = if operations { did } else { IoCounters { reads: 0, writes: 0, ..did } };
     let all_bytes = did.read_bytes.saturating_add(did.write_bytes);
     let all_operations = did.reads.saturating_add(did.writes);
@@ -52,17 +63,21 @@ pub fn divide(window: &DiskWindow, works: BTreeMap<Who, Work>, operations: bool)
     }
     let mut rest = did;
     let mut lines = Vec::new();
-    for (who, work) in works {
-        let done = IoCounters {
-            read_bytes: scaled(work.done.read_bytes, did.read_bytes, asked.read_bytes),
-            write_bytes: scaled(work.done.write_bytes, did.write_bytes, asked.write_bytes),
-            reads: scaled(work.done.reads, did.reads, asked.reads),
-            writes: scaled(work.done.writes, did.writes, asked.writes),
-        };
-        rest = less(rest, done);
-        lines.push(Line::new(who, Work { done, ..work }, all_bytes, all_operations));
+    for sure in [Sure::Counted, Sure::Divided, Sure::Guessed] {
+        let asked = asked(&|other| other == sure);
+        let left = rest;
+        for (who, work) in works.iter().filter(|(_, work)| work.sure == sure) {
+            let done = IoCounters {
+                read_bytes: scaled(work.done.read_bytes, left.read_bytes, asked.read_bytes),
+                write_bytes: scaled(work.done.write_bytes, left.write_bytes, asked.write_bytes),
+                reads: scaled(work.done.reads, left.reads, asked.reads),
+                writes: scaled(work.done.writes, left.writes, asked.writes),
+            };
+            rest = less(rest, done);
+            lines.push(Line::new(who.clone(), Work { done, sure }, all_bytes, all_operations));
+        }
     }
-    lines.push(Line::new(Who::Unattributed, Work { done: rest, estimated: false }, all_bytes, all_operations));
+    lines.push(Line::new(Who::Unattributed, Work { done: rest, sure: Sure::Counted }, all_bytes, all_operations));
     lines.retain(|line| line.bytes > 0 || line.operations > 0);
     lines.sort_by(|a, b| b.weight().cmp(&a.weight()).then_with(|| a.who.cmp(&b.who)));
     even_out(&mut lines, all_operations > 0);
@@ -75,7 +90,7 @@ pub fn divide(window: &DiskWindow, works: BTreeMap<Who, Work>, operations: bool)
             share_of_operations: (all_operations > 0).then(|| share(line.operations)),
             read_bytes_per_s: window.per_s(line.work.done.read_bytes),
             write_bytes_per_s: window.per_s(line.work.done.write_bytes),
-            estimated: line.work.estimated,
+            estimated: line.work.sure > Sure::Counted,
         })
         .collect()
 }
@@ -128,7 +143,7 @@ fn shortened(lines: Vec<Line>) -> Vec<Line> {
         others.bytes = others.bytes.saturating_add(line.bytes);
         others.operations = others.operations.saturating_add(line.operations);
         others.work.done = more(others.work.done, line.work.done);
-        others.work.estimated |= line.work.estimated;
+        others.work.sure = others.work.sure.max(line.work.sure);
     }
     let count = u32::try_from(named - LISTED).unwrap_or(u32::MAX);
     kept.push(Line { who: Who::Others { count }, ..others });
