@@ -52,7 +52,7 @@ pub enum Output {
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Look once: this machine's facts, the reservations in every profile, and what kubelet would say to them
+    /// Look once: this machine's facts, the reservations in every profile, what kubelet would say to them, and the problems found now
     Check(CheckArgs),
     /// Print the reservations, for this machine or for one described by flags
     Reserve(ReserveArgs),
@@ -188,7 +188,7 @@ pub struct CaptureArgs {
     pub period: Span,
 }
 
-#[derive(Debug, ClapArgs)]
+#[derive(Debug, ClapArgs, Default)]
 pub struct AskArgs {
     /// The daemon's socket, in place of the settings' one
     #[arg(long, value_name = "PATH")]

@@ -96,7 +96,8 @@ pub(super) fn run(
     }
 }
 
-fn socket(common: &Common, options: &AskArgs) -> Result<PathBuf, Failure> {
+/// Where the daemon listens.
+pub(super) fn socket(common: &Common, options: &AskArgs) -> Result<PathBuf, Failure> {
     let host = common.host()?;
     // A socket that is named needs no settings, which not everybody may read.
     let path = match &options.socket {

@@ -42,7 +42,7 @@ fn draw(body: &[u8], width: Width, verbose: bool) -> Result<String, Failure> {
         let _ = write!(out, "\n{}", table(&problems, answer.now_wall_ms, width));
     }
     for shown in &answer.problems {
-        let _ = write!(out, "\n{}", details(shown, answer.now_wall_ms, width, verbose));
+        let _ = write!(out, "\n{}", details(&shown.problem, &shown.meaning, answer.now_wall_ms, width, verbose));
     }
     let blind: String = answer.not_judging.iter().map(|part| standing(part, width)).collect();
     if !blind.is_empty() {
@@ -86,8 +86,8 @@ pub(super) fn table(problems: &[&Problem], now: Wall, width: Width) -> String {
     grid.draw(0, width)
 }
 
-fn details(shown: &Shown, now: Wall, width: Width, verbose: bool) -> String {
-    let problem = &shown.problem;
+/// All that is known of one problem.
+pub(super) fn details(problem: &Problem, meaning: &str, now: Wall, width: Width, verbose: bool) -> String {
     let finding = &problem.finding;
     let style = colour(finding.severity).bold();
     let mut out = format!("{style}{} {}{style:#}\n", plain(finding.kind.as_str()), plain(&finding.subject));
@@ -100,8 +100,8 @@ fn details(shown: &Shown, now: Wall, width: Width, verbose: bool) -> String {
     if !evidence.is_empty() {
         out.push_str(&labelled("evidence", &evidence.join("; "), width));
     }
-    if verbose && !shown.meaning.is_empty() {
-        out.push_str(&labelled("meaning", &shown.meaning, width));
+    if verbose && !meaning.is_empty() {
+        out.push_str(&labelled("meaning", meaning, width));
     }
     for (index, one) in problem.contributors.iter().enumerate() {
         out.push_str(&labelled(if index == 0 { "by" } else { "" }, &contributor(one), width));

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::args::{Common, Output, ReserveArgs, RunArgs};
 use super::{Ending, Failure, print_json, reserve, view};
 use crate::agent::replay::Replay;
-use crate::agent::watch::{self, Options};
+use crate::agent::watch::{self, Glance, Options};
 use crate::agent::{Settings, turn::Turn};
 use crate::host::Host;
 
@@ -18,10 +18,11 @@ pub(super) fn run(common: &Common, options: &RunArgs) -> Result<Ending, Failure>
     }
     let host = common.host()?;
     let config = common.config.as_deref().map(|path| common.inside(path));
-    let wish = Options { config, dry_run: options.dry_run, once: options.once, reservations };
+    let glance = options.once.then_some(Glance { apart_ms: 1000, everything: false });
+    let wish = Options { config, dry_run: options.dry_run, glance, reservations };
     match watch::run(host, wish)? {
-        Some(turn) if common.output == Output::Json => print_json(&turn)?,
-        Some(turn) => show(&turn)?,
+        Some((turn, _)) if common.output == Output::Json => print_json(&turn)?,
+        Some((turn, _)) => show(&turn)?,
         None => {}
     }
     Ok(Ending::Fine)
@@ -39,7 +40,7 @@ fn replay(dir: &Path, config: Option<&Path>) -> Result<Ending, Failure> {
 }
 
 /// For the API: as `reserve -o json` has them, or why there are none. Runs in a probe child.
-fn reservations(host: &Host, config: Option<&Path>) -> Value {
+pub(super) fn reservations(host: &Host, config: Option<&Path>) -> Value {
     let answer = || -> Result<Value, Failure> {
         let settings = Settings::load(host, config)?;
         let forecast = reserve::foresee(host, &settings, &ReserveArgs::default())?;

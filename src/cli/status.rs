@@ -67,7 +67,8 @@ fn milliseconds(us: u64) -> String {
     if us >= 1_000_000 { format!("{:.1} s", us as f64 / 1e6) } else { format!("{:.1} ms", us as f64 / 1e3) }
 }
 
-fn disks(list: &[DiskStatus]) -> Grid {
+/// One row a disk.
+pub(super) fn disks(list: &[DiskStatus]) -> Grid {
     let mut grid = Grid::new(&[
         "disk",
         ">read/s",

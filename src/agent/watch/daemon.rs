@@ -20,7 +20,7 @@ use super::pace::{Extent, Pace};
 use super::probes::Probes;
 use super::reload::{Asker, Reload};
 use super::saved::Saved;
-use super::{LockMemory, drill, figures, lines};
+use super::{Glance, LockMemory, drill, figures, lines};
 use crate::agent::turn::Turn;
 use crate::agent::{Settings, eviction};
 use crate::api::{Api, Published};
@@ -70,9 +70,11 @@ pub struct Daemon {
     pub(super) once: Option<Once>,
 }
 
-/// A run of one turn.
-#[derive(Debug, Default)]
+/// A run of two looks.
+#[derive(Debug)]
 pub(super) struct Once {
+    /// How.
+    pub(super) glance: Glance,
     /// What came of it.
     pub(super) turn: Option<Turn>,
 }
@@ -229,7 +231,9 @@ impl Daemon {
         let now = Now { mono: at, wall: clock::wall(), boot_id: self.boot_id.clone() };
         let kernel_log = self.ear.told();
         let mut wants = self.engine.wants();
-        wants.contributors |= std::mem::take(&mut self.alarmed);
+        let everything = self.once.as_ref().is_some_and(|once| once.glance.everything);
+        wants.contributors |= std::mem::take(&mut self.alarmed) || everything;
+        wants.blocked_tasks |= everything;
         let samples = match extent {
             Extent::Heard => self.watcher.hear(kernel_log),
             Extent::Whole if self.host.is_real() => {
@@ -302,7 +306,12 @@ impl Daemon {
         }
         self.service.say(&[NotifyState::Ready, NotifyState::Status(&status), NotifyState::Watchdog]);
         // The second turn sees what the first probes have answered by then.
-        self.pace.hurry(clock::monotonic().plus_ms(FIRST_ANSWERS_MS), Extent::Whole);
+        let after_ms = match &self.once {
+            Some(_) if !self.host.is_real() => 0,
+            Some(once) => once.glance.apart_ms,
+            None => FIRST_ANSWERS_MS,
+        };
+        self.pace.hurry(clock::monotonic().plus_ms(after_ms), Extent::Whole);
     }
 
     fn publish(&mut self) {

@@ -20,7 +20,7 @@ use crate::agent::Settings;
 use crate::agent::turn::Turn;
 use crate::api::Published;
 use crate::host::{Host, HostError, Log, Priority, Reason, Service, Share, Signals, Trigger, clock};
-use crate::model::status::{Part, Standing};
+use crate::model::status::{Part, Standing, Status};
 use crate::sample::Watcher;
 use crate::sample::guarded::Pending;
 use crate::settings::SettingsError;
@@ -32,10 +32,19 @@ pub struct Options {
     pub config: Option<PathBuf>,
     /// Nothing is done about problems, whatever the settings say.
     pub dry_run: bool,
-    /// One turn and the end: no lock, no state, no socket.
-    pub once: bool,
+    /// Two looks and the end: no lock, no state, no socket.
+    pub glance: Option<Glance>,
     /// Computes the reservations, for the API.
     pub reservations: fn(&Host, Option<&Path>) -> serde_json::Value,
+}
+
+/// A run of two looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Glance {
+    /// From the first look to the second, ms; a recording needs none.
+    pub apart_ms: u64,
+    /// Who does the I/O and which tasks wait, whether or not a turn would ask for it.
+    pub everything: bool,
 }
 
 /// Why the daemon did not run.
@@ -55,15 +64,15 @@ pub enum LifeError {
     Runtime(#[from] std::io::Error),
 }
 
-/// Runs until it is told to stop; gives the turn of a run of one.
-pub fn run(host: Host, options: Options) -> Result<Option<Turn>, LifeError> {
-    let service = if options.once { Service::default() } else { Service::from_environment() };
+/// Runs until it is told to stop; a glance gives its second turn, and the status after it.
+pub fn run(host: Host, options: Options) -> Result<Option<(Turn, Status)>, LifeError> {
+    let service = if options.glance.is_some() { Service::default() } else { Service::from_environment() };
     let log = Log::open(&service);
     let mut settings = Settings::load(&host, options.config.as_deref())?;
     if options.dry_run {
         settings.policy.mode = crate::policy::Mode::Observe;
     }
-    let directory = match options.once {
+    let directory = match options.glance.is_some() {
         true => None,
         false => host.runtime_directory(service.runtime_directory.as_deref()),
     };
@@ -79,7 +88,8 @@ pub fn run(host: Host, options: Options) -> Result<Option<Turn>, LifeError> {
         daemon.service.say(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
         daemon.save();
         daemon.close();
-        Ok(daemon.once.and_then(|once| once.turn))
+        let status = daemon.engine.status().clone();
+        Ok(daemon.once.and_then(|once| once.turn).map(|turn| (turn, status)))
     })
 }
 
@@ -127,7 +137,7 @@ async fn start(
     if let Some(why) = failed {
         parts.push(blind("probes", why));
     }
-    if !options.once {
+    if options.glance.is_none() {
         probes.put("reservations", Ask::Reservations);
     }
     let (triggers, blind_alarms) = triggers(&host, &settings);
@@ -142,7 +152,7 @@ async fn start(
     };
     let published = Rc::new(RefCell::new(published));
     let (reload, reloads) = mpsc::unbounded_channel();
-    let (api, socket) = match options.once {
+    let (api, socket) = match options.glance.is_some() {
         true => (doors::closed(Rc::clone(&published), reload), None),
         false => doors::open(&host, &log, &settings, directory.as_deref(), Rc::clone(&published), reload).await,
     };
@@ -173,7 +183,7 @@ async fn start(
         alarm: None,
         alarmed: false,
         parts,
-        once: options.once.then(Once::default),
+        once: options.glance.map(|glance| Once { glance, turn: None }),
     })
 }
 

@@ -16,5 +16,5 @@ mod reload;
 mod rules;
 mod saved;
 
-pub use life::{LifeError, Options, run};
+pub use life::{Glance, LifeError, Options, run};
 pub use rules::{LockMemory, Rules};
