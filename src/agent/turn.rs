@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use serde::{Deserialize, Serialize};
 
 use crate::detect::{self, Book, Changes, Look, Page, Past, Scene, Slot};
-use crate::model::problem::{Contributor, Entry, Kind, Problem, Source};
+use crate::model::problem::{Contributor, Entry, Finding, Kind, Problem, Source};
 use crate::model::status::{Decision, DiskStatus, Part, PressureStatus, Standing};
 use crate::model::time::Now;
 use crate::model::watch::{Samples, Wants};
@@ -142,12 +142,13 @@ impl State {
         // Even where the log can no longer be read, what it told ends by itself.
         pages.push(Page { kinds, source: Source::Rule, findings, unknown: None });
         parts.push(Part { name: "rules".to_owned(), standing });
+        let catalogue = self.catalogue();
+        pages.iter_mut().flat_map(|page| &mut page.findings).for_each(|finding| advise(finding, &catalogue));
         let blame = &scene.blame;
         let changes = self.book.turn(now, pages, |finding| {
             finding.device.and_then(|device| blame.get(&device)).cloned().unwrap_or_default()
         });
         let problems = self.book.problems().to_vec();
-        let catalogue = self.catalogue();
         let decisions = policy::decide(rules, &catalogue, ground, now, &problems);
         let name_of = |dev| scene.device(dev).map(|device| device.name.clone()).unwrap_or_else(|| dev.to_string());
         let contributors = blame.iter().map(|(dev, list)| (name_of(*dev), list.clone())).collect();
@@ -185,6 +186,15 @@ fn contained(slot: &mut dyn Slot, scene: &Scene<'_>) -> Look {
             let _ = slot.load(serde_json::Value::Null);
             Look::unknown("the detector failed in this turn and starts anew; this is a bug of node-steward")
         }
+    }
+}
+
+/// A finding that has no words of its own says what the catalogue says of its kind.
+fn advise(finding: &mut Finding, catalogue: &[&Entry]) {
+    if finding.advice.is_empty()
+        && let Some(entry) = catalogue.iter().find(|entry| entry.kind == finding.kind)
+    {
+        entry.advice.clone_into(&mut finding.advice);
     }
 }
 

@@ -17,9 +17,6 @@ pub(super) fn show(api: &Api) -> Answer {
             let mut shown = json!(problem);
             let entry = published.catalogue.iter().find(|entry| entry.kind == problem.finding.kind);
             if let (Some(fields), Some(entry)) = (shown.as_object_mut(), entry) {
-                if problem.finding.advice.is_empty() {
-                    fields.insert("advice".to_owned(), json!(entry.advice));
-                }
                 fields.insert("condition".to_owned(), json!(entry.condition));
                 fields.insert("meaning".to_owned(), json!(entry.meaning));
                 fields.insert("mayCordon".to_owned(), json!(entry.may_cordon));

@@ -78,6 +78,9 @@ impl Seen {
         writeln!(out, "\n{head}Problems now{head:#} {dim}({from}){dim:#}")?;
         let list: Vec<&Problem> = status.problems.iter().collect();
         writeln!(out, "  {}", problems::headline(&list))?;
+        if !list.is_empty() {
+            writeln!(out, "{}", problems::table(&list, status.now_wall_ms, width))?;
+        }
         for problem in &list {
             write!(out, "{}", problems::details(problem, "", status.now_wall_ms, width, common.verbose))?;
         }
