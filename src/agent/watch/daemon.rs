@@ -207,13 +207,15 @@ impl Daemon {
             LockMemory::Touched => Locked::Touched,
             LockMemory::Whole => Locked::Whole,
         };
+        // Twice: the first time brings up what an alarm needs once (patterns are compiled), the second time only what it needs each time.
+        drill::play();
         if what == Locked::Touched {
             host::memory::forget_start();
         }
         self.log.rehearse();
         self.save();
-        let drilled = drill::play(&self.settings).map_err(|error| error.to_string());
-        if let Err(why) = drilled.and_then(|_| host::memory::lock(what)) {
+        drill::play();
+        if let Err(why) = host::memory::lock(what) {
             self.log.line(
                 Priority::Notice,
                 &format!("pages are not locked: {why}"),

@@ -35,26 +35,27 @@ pub struct Outcome {
     pub sight: Vec<(String, Option<String>)>,
 }
 
-impl Engine {
-    /// A fresh engine.
-    pub fn new(settings: &Settings) -> Result<Self, SettingsError> {
-        let mut state = State::new();
-        settings.configure(&mut state)?;
+impl Default for Engine {
+    /// With default settings.
+    fn default() -> Self {
+        let rules = policy::Rules::default();
         let status = Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            mode: settings.policy.mode.name().to_owned(),
+            mode: rules.mode.name().to_owned(),
             cluster: "local-only: this version does not speak to a cluster".to_owned(),
             turns: figures::fresh(),
             ..Status::default()
         };
-        Ok(Self {
-            state,
-            rules: settings.policy.clone(),
-            status,
-            wants: Wants::default(),
-            looked: Mono(0),
-            blind: Vec::new(),
-        })
+        Self { state: State::new(), rules, status, wants: Wants::default(), blind: Vec::new(), looked: Mono(0) }
+    }
+}
+
+impl Engine {
+    /// A fresh engine.
+    pub fn new(settings: &Settings) -> Result<Self, SettingsError> {
+        let mut engine = Self::default();
+        engine.configure(settings)?;
+        Ok(engine)
     }
 
     /// New settings; the detectors' memory stays.
