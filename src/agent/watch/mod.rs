@@ -10,6 +10,7 @@ pub mod engine;
 mod figures;
 mod life;
 mod lines;
+mod look;
 mod pace;
 mod probes;
 mod reload;

@@ -5,7 +5,8 @@ use sd_notify::NotifyState;
 use tokio::sync::oneshot;
 
 use super::ask::{self, Ask, Texts};
-use super::daemon::{Daemon, summary};
+use super::daemon::Daemon;
+use super::look::summary;
 use crate::agent::Settings;
 use crate::api::Gate;
 use crate::host::{Priority, clock};
