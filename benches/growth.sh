@@ -65,6 +65,7 @@ need python3 python3 || skip "lacks python3"
 need jq jq || skip "lacks jq"
 need curl curl || skip "lacks curl"
 need unshare util-linux || skip "lacks unshare"
+need mkfs.ext4 e2fsprogs || skip "lacks mkfs.ext4"
 if [ -z "${NODE_STEWARD:-}" ]; then
     cargo build --release --locked -q
     NODE_STEWARD=${CARGO_TARGET_DIR:-$PWD/target}/release/node-steward
@@ -95,6 +96,7 @@ for number in $(seq $disks); do
     [ -n "$loop" ] || skip "no loop device to be had"
     loops+=("$loop")
 done
+printf '%s\n' "${loops[@]}" >"$work/loops"
 # shellcheck disable=SC2016 # the inner shell's words
 sh -c 'echo $$ >"$1/cgroup.procs" && shift && exec unshare --mount --pid --fork --mount-proc --cgroup --propagation private "$@"' \
     sh "$group" "$PWD/benches/growth.sh" inside "$work" "$seconds" || { cat "$work/real.log" >&2 2>/dev/null || :; exit 1; }

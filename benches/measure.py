@@ -75,7 +75,12 @@ def snapshot(root):
 def memory(members, root):
     total = {"pss": 0, "pss_children": 0, "rss": 0, "peak": 0, "locked": 0, "anon": 0}
     for pid in members:
-        rollup, status = fields(f"/proc/{pid}/smaps_rollup"), fields(f"/proc/{pid}/status")
+        try:
+            rollup, status = fields(f"/proc/{pid}/smaps_rollup"), fields(f"/proc/{pid}/status")
+        except (FileNotFoundError, ProcessLookupError):
+            if pid == root:
+                raise
+            continue  # A child of the moment.
         total["pss"] += rollup["Pss"]
         total["anon"] += rollup["Pss_Anon"] if "Pss_Anon" in rollup else rollup["Anonymous"]
         total["rss"] += status["VmRSS"]
