@@ -41,8 +41,9 @@ finish() {
 # measure NAME SOCKET: one JSON line with cost and turns
 measure() {
     sleep "$warmup"
+    before=$(status "$2" | jq .turns.count)
     cost=$(python3 benches/measure.py "$seconds" "$1=$daemon")
-    status "$2" | jq -c --argjson cost "$cost" --arg name "$1" '{name: $name, cost: $cost[$name], turns: .turns, disks: (.disks | length), contributors: ([.contributors[][1][]] | length), problems: [.problems[].kind]}'
+    status "$2" | jq -c --argjson cost "$cost" --arg name "$1" --argjson before "$before" '{name: $name, turned: (.turns.count - $before), cost: $cost[$name], turns: .turns, disks: (.disks | length), contributors: ([.contributors[][1][]] | length), problems: [.problems[].kind]}'
 }
 
 # inside: process 1 of its own namespaces, so that all it starts ends with it
@@ -118,19 +119,19 @@ for mood in quiet trouble; do
     ticker=''
 done
 finish
-printf '%s s each after %s s; %s cgroups of %s pods, %s processes, %s disks, %s mounts; real: %s\n' "$seconds" "$warmup" $groups $pods $processes $disks $mounts "$made"
+printf '%s s each after %s s, load %s; %s cgroups of %s pods, %s processes, %s disks, %s mounts; real: %s\n' "$seconds" "$warmup" "$(cut -d' ' -f1 /proc/loadavg)" $groups $pods $processes $disks $mounts "$made"
 python3 - "$work/real.json" "$work/quiet.json" "$work/trouble.json" <<'PY'
 import json, sys
 
 good = bad = 0
 lines = []
-print(f"{'':12}{'CPU %':>9}{'last turn ms':>14}{'longest ms':>12}{'PSS MB':>9}{'wake-ups/s':>12}{'written':>9}  problems")
+print(f"{'':12}{'CPU %':>9}{'CPU ms/turn':>13}{'last turn ms':>14}{'longest ms':>12}{'PSS MB':>9}{'wake-ups/s':>12}{'written':>9}  problems")
 for path in sys.argv[1:]:
     one = json.load(open(path, encoding="utf-8"))
     cost, turns, name = one["cost"], one["turns"], one["name"]
     last, longest = (turns["durationUs"][key] / 1000 for key in ("last", "max"))
-    print(f"{name:12}{cost['cpu_percent']:9.3f}{last:14.2f}{longest:12.2f}{cost['pss'] / 1e6:9.2f}{cost['wakeups_per_s']:12.2f}{cost['written_bytes']:9}  {' '.join(sorted(set(one['problems']))) or '-'}")
-    figures = {"cpu_percent": cost["cpu_percent"], "turn_last_ms": last, "turn_max_ms": longest, "pss_mb": round(cost["pss"] / 1e6, 2)}
+    print(f"{name:12}{cost['cpu_percent']:9.3f}{cost['cpu_ms'] / max(1, one['turned']):13.2f}{last:14.2f}{longest:12.2f}{cost['pss'] / 1e6:9.2f}{cost['wakeups_per_s']:12.2f}{cost['written_bytes']:9}  {' '.join(sorted(set(one['problems']))) or '-'}")
+    figures = {"cpu_percent": cost["cpu_percent"], "turn_cpu_ms": round(cost["cpu_ms"] / max(1, one["turned"]), 2), "turn_last_ms": last, "turn_max_ms": longest, "pss_mb": round(cost["pss"] / 1e6, 2)}
     lines += [f"growth.{name}.{key} {value}" for key, value in figures.items()]
     checks = [(f"{name}: CPU {cost['cpu_percent']:.3f} %, at most 0.5", cost["cpu_percent"] <= 0.5),
               (f"{name}: longest turn {longest:.2f} ms, under 50", longest < 50),
