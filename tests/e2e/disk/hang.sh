@@ -37,6 +37,8 @@ hang() {
     sync -f "$LAB" && echo 3 >/proc/sys/vm/drop_caches
     hang_faults=$(major_faults) hang_count=$(turns count)
     $3
+    # Once more: a look in between may have brought back what was dropped.
+    echo 2 >/proc/sys/vm/drop_caches & own $!
     hang_begun=$(clock)
     [ -z "$hang_subject" ] || began "$hang_name" ProbeStuck "$hang_subject" "$seconds"
     [ -z "${5:-}" ] || $5
