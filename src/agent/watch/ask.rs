@@ -18,10 +18,10 @@ use crate::settings::Merged;
 pub enum Ask {
     /// What the settings are made of.
     Settings,
-    /// Anything that the samples need and that may hang.
+    /// What the samples need and what may hang, all at one place: one child, and one wake-up for its answer.
     Guarded {
         /// What.
-        request: Request,
+        requests: Vec<Request>,
     },
     /// This machine's reservations.
     Reservations,
@@ -61,8 +61,9 @@ pub fn answer(known: &Known, question: Value) -> Value {
     let config = known.config.as_deref();
     let answer = match serde_json::from_value(question) {
         Ok(Ask::Settings) => serde_json::to_value(texts(&host, config)),
-        Ok(Ask::Guarded { request }) => {
-            serde_json::to_value(guarded::answer(&host, &request, |host| thresholds(host, &known.kubelet)))
+        Ok(Ask::Guarded { requests }) => {
+            let answer = |request| guarded::answer(&host, request, |host| thresholds(host, &known.kubelet));
+            serde_json::to_value(requests.iter().map(answer).collect::<Vec<_>>())
         }
         Ok(Ask::Reservations) => Ok((known.reservations)(&host, config)),
         Ok(Ask::Textfile { path, text }) => serde_json::to_value(textfile(&host, path, text)),

@@ -25,7 +25,7 @@ use crate::host::{Host, Log, Priority, Service, Share, Signal, Signals, Trigger,
 use crate::model::status::Part;
 use crate::model::time::Mono;
 use crate::sample::Watcher;
-use crate::sample::guarded::Pending;
+use crate::sample::guarded::{Pending, Response};
 
 const NO_ANSWER: &str = "the probe ended without an answer";
 
@@ -195,10 +195,16 @@ impl Daemon {
             Err(why) => return self.helper_lost(&why),
         };
         match self.probes.take(line) {
-            Some((Ask::Guarded { request }, body)) => match serde_json::from_value(body) {
-                Ok(response) => self.pending.answered(&request, response),
-                Err(_) => self.pending.not_asked(&request, NO_ANSWER),
-            },
+            Some((Ask::Guarded { requests }, body)) => {
+                let responses: Vec<Response> = serde_json::from_value(body).unwrap_or_default();
+                let mut responses = responses.into_iter();
+                for request in requests {
+                    match responses.next() {
+                        Some(response) => self.pending.answered(&request, response),
+                        None => self.pending.not_asked(&request, NO_ANSWER),
+                    }
+                }
+            }
             Some((Ask::Reservations, body)) => self.published.borrow_mut().reservations = body,
             Some((Ask::Settings, body)) => self.reloaded(understood(body)),
             Some((Ask::Textfile { .. }, body)) => self.textfile_written(&understood(body)),
@@ -234,11 +240,13 @@ impl Daemon {
 
 /// A question that has no answer, to the samples.
 pub(super) fn delayed(pending: &mut Pending, question: &Ask, delay: &Delay) {
-    match (question, delay) {
-        (Ask::Guarded { request }, Delay::Stuck(for_ms)) => pending.stuck(request, *for_ms),
-        (Ask::Guarded { request }, Delay::NotAsked(why)) => pending.not_asked(request, why),
-        // The others have a patience of their own.
-        (Ask::Settings | Ask::Reservations | Ask::Textfile { .. }, _) => {}
+    // The others have a patience of their own.
+    let Ask::Guarded { requests } = question else { return };
+    for request in requests {
+        match delay {
+            Delay::Stuck(for_ms) => pending.stuck(request, *for_ms),
+            Delay::NotAsked(why) => pending.not_asked(request, why),
+        }
     }
 }
 

@@ -57,7 +57,7 @@ fn stuck() {
     let mut pending = Pending::new("/var/lib/kubelet");
     for path in ["/hung", "/hung/behind", "/hung/last"] {
         let request = Request::Look { path: path.to_owned(), role: "mount".to_owned() };
-        desk.put("/hung", Ask::Guarded { request });
+        desk.put("/hung", Ask::Guarded { requests: vec![request] });
     }
     desk.send(Mono(0));
     for (question, delay) in desk.delayed(Mono(TURN_MS), 1).0 {

@@ -20,6 +20,7 @@ use crate::model::status::{Part, Standing, Status};
 use crate::model::time::{Mono, Now};
 use crate::model::watch::Wants;
 use crate::sample;
+use crate::sample::guarded::Request;
 
 /// For the first probes to answer, so that the second turn sees everything.
 const FIRST_ANSWERS_MS: u64 = 1000;
@@ -143,12 +144,16 @@ impl Daemon {
     fn ask(&mut self, at: Mono, wants: Wants) {
         let samples = self.watcher.samples();
         let mounts = samples.mounts.value().map_or(&[][..], Vec::as_slice);
+        let mut places: BTreeMap<String, Vec<Request>> = BTreeMap::new();
         for request in self.pending.due(samples, at, wants) {
             if self.probes.is_alive() {
-                self.probes.put(&request.stuck_at(mounts), Ask::Guarded { request });
+                places.entry(request.stuck_at(mounts)).or_default().push(request);
             } else {
                 self.pending.not_asked(&request, "there is no probe helper");
             }
+        }
+        for (place, requests) in places {
+            self.probes.put(&place, Ask::Guarded { requests });
         }
     }
 

@@ -57,6 +57,7 @@ pub fn serve(parent: u32, answer: Answer<'_>) -> io::Result<()> {
             }
         }
         asked = rest;
+        // One that has just answered is collected with the next.
         while waitpid(None, Some(WaitPidFlag::WNOHANG)).is_ok_and(|status| status.pid().is_some()) {}
         if !locked && asked.is_empty() {
             locked = true;
@@ -89,7 +90,10 @@ impl Asked {
             Ok(0) => {}
             Ok(count) if self.said.len() + count <= MOST_BYTES => {
                 self.said.extend_from_slice(&chunk[..count]);
-                return Ok(true);
+                // The line end says that it is whole: nobody has to wake up once more for the end of the pipe.
+                if self.said.last() != Some(&b'\n') {
+                    return Ok(true);
+                }
             }
             Err(Errno::EINTR | Errno::EAGAIN) => return Ok(true),
             Ok(_) | Err(_) => self.said.clear(),
@@ -142,7 +146,8 @@ fn child(line: Line, answer: Answer<'_>, pipe: OwnedFd) -> ! {
     let _ = unistd::close(0);
     let _ = unistd::close(1);
     let body = catch_unwind(AssertUnwindSafe(|| answer(line.body))).unwrap_or(Value::Null);
-    let bytes = serde_json::to_vec(&body).unwrap_or_default();
+    let mut bytes = serde_json::to_vec(&body).unwrap_or_default();
+    bytes.push(b'\n');
     let _ = write_all(&pipe, &bytes);
     #[allow(clippy::exit)] // The child's only way out: what is above this frame belongs to the helper.
     std::process::exit(0)
