@@ -144,7 +144,10 @@ impl Pending {
         let mut due = Vec::new();
         let mut others = Vec::new();
         let all = self.all(samples, wants);
-        self.forget(&all);
+        // Without the tables nobody knows what is gone.
+        if samples.mounts.value().is_some() {
+            self.forget(&all);
+        }
         for (request, every) in all {
             let asked = self.asked.get(&request);
             if self.outstanding.contains(&request) || asked.is_some_and(|asked| at.since_ms(*asked) < every) {
@@ -342,6 +345,9 @@ mod tests {
         }
         let before = pending.take(KernelLog::default()).places.unwrap();
         assert!(before.iter().any(|place| place.path == "/nfs"));
+        samples.mounts = Sampled::at(Mono(2), Reading::failed("unreadable"));
+        pending.due(&samples, Mono(2), Wants::default());
+        assert_eq!(pending.take(KernelLog::default()).places, None, "an unreadable table says nothing");
         samples.mounts = Sampled::at(Mono(2), Reading::fresh(Vec::new(), "test"));
         pending.due(&samples, Mono(2), Wants::default());
         let after = pending.take(KernelLog::default()).places.unwrap();
