@@ -540,8 +540,8 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn shares_are_a_whole(
-            did in (0_u64..1 << 40, 0_u64..1 << 40, 0_u64..1 << 20, 0_u64..1 << 20),
-            asked in proptest::collection::vec((0_u64..1 << 40, 0_u64..1 << 40, 0_u64..1 << 20, 0_u64..1 << 20), 0..20),
+            did in (0_u64..=u64::MAX, 0_u64..=u64::MAX, 0_u64..1 << 20, 0_u64..1 << 20),
+            asked in proptest::collection::vec((0_u64..=u64::MAX, 0_u64..=u64::MAX, 0_u64..1 << 20, 0_u64..1 << 20), 0..20),
         ) {
             let counters = |(read_bytes, write_bytes, reads, writes)| IoCounters { read_bytes, write_bytes, reads, writes };
             let line = DiskCounters::default();

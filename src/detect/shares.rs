@@ -55,7 +55,15 @@ pub fn divide(window: &DiskWindow, works: &BTreeMap<Who, Work>, operations: bool
     };
     let idle = window.bytes() == 0;
     let did = if idle { asked(&|sure| sure < Sure::Guessed) } else { window.done };
-    let did = if operations { did } else { IoCounters { reads: 0, writes: 0, ..did } };
+    // More than any device does in a window, and sums of two still fit.
+    let sane = |count: u64| count.min(u64::MAX / 4);
+    let counted = |count: u64| if operations { sane(count) } else { 0 };
+    let did = IoCounters {
+        read_bytes: sane(did.read_bytes),
+        write_bytes: sane(did.write_bytes),
+        reads: counted(did.reads),
+        writes: counted(did.writes),
+    };
     let all_bytes = did.read_bytes.saturating_add(did.write_bytes);
     let all_operations = did.reads.saturating_add(did.writes);
     if all_bytes == 0 {
@@ -67,11 +75,12 @@ pub fn divide(window: &DiskWindow, works: &BTreeMap<Who, Work>, operations: bool
         let asked = asked(&|other| other == sure);
         let left = rest;
         for (who, work) in works.iter().filter(|(_, work)| work.sure == sure) {
+            // Sums beyond 2^64 are cut off: the rest is the bound then.
             let done = IoCounters {
-                read_bytes: scaled(work.done.read_bytes, left.read_bytes, asked.read_bytes),
-                write_bytes: scaled(work.done.write_bytes, left.write_bytes, asked.write_bytes),
-                reads: scaled(work.done.reads, left.reads, asked.reads),
-                writes: scaled(work.done.writes, left.writes, asked.writes),
+                read_bytes: scaled(work.done.read_bytes, left.read_bytes, asked.read_bytes).min(rest.read_bytes),
+                write_bytes: scaled(work.done.write_bytes, left.write_bytes, asked.write_bytes).min(rest.write_bytes),
+                reads: scaled(work.done.reads, left.reads, asked.reads).min(rest.reads),
+                writes: scaled(work.done.writes, left.writes, asked.writes).min(rest.writes),
             };
             rest = less(rest, done);
             lines.push(Line::new(who.clone(), Work { done, sure }, all_bytes, all_operations));
