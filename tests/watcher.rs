@@ -61,6 +61,12 @@ fn a_look_sees_this_machine_and_costs_little() {
         ("waiting tasks", Wants { blocked_tasks: true, ..Wants::default() }),
     ] {
         let us = cost(|at| _ = watcher.look(&host, Mono(at), wants, Guarded::default()), 4);
+        for failed in [
+            &watcher.samples().groups.reading.clone().map(drop),
+            &watcher.samples().processes.reading.clone().map(drop),
+        ] {
+            assert!(!matches!(failed, Reading::Failed { .. }), "{failed:?}");
+        }
         let groups = watcher.samples().groups.value().map_or(0, Vec::len);
         println!("one look that asks for {what}: {us} us of CPU ({groups} cgroups that have done I/O)");
     }

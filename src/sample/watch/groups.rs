@@ -7,6 +7,8 @@ use crate::host::Host;
 use crate::model::Reading;
 use crate::model::watch::{Dev, GroupIo, IoCounters, Mount};
 
+/// A path of an NVMe disk with several has no number; the disk has a line of its own.
+const NAMELESS: &str = "(unknown)";
 /// More cgroups than a node has; past it something is wrong, and time is short.
 const MOST_GROUPS: usize = 20_000;
 
@@ -72,11 +74,13 @@ pub(super) fn parse(text: &str) -> Result<Vec<(Dev, IoCounters)>, String> {
     for (index, line) in text.lines().enumerate() {
         let bad = || bad_line(index, line, "a device number and name=value pairs");
         let mut dev: Option<Dev> = None;
+        let mut nameless = false;
         let mut io = IoCounters::default();
         for word in line.split_ascii_whitespace() {
             let Some((name, value)) = word.split_once('=') else {
                 // Some kernels print a device that has no numbers without a line end, before the next one.
-                dev = Some(word.parse().map_err(|_| bad())?);
+                nameless = word == NAMELESS;
+                dev = if nameless { None } else { Some(word.parse().map_err(|_| bad())?) };
                 continue;
             };
             let slot = match name {
@@ -88,6 +92,9 @@ pub(super) fn parse(text: &str) -> Result<Vec<(Dev, IoCounters)>, String> {
                 _ => continue,
             };
             *slot = value.parse().map_err(|_| bad())?;
+        }
+        if nameless {
+            continue;
         }
         let dev = dev.ok_or_else(bad)?;
         if io != IoCounters::default() {
@@ -114,6 +121,8 @@ mod tests {
                 (Dev { major: 253, minor: 0 }, io(90_430_464, 299_008_000, 8950, 1252)),
             ]
         );
+        let paths = "(unknown) rbytes=0 wbytes=0 rios=122 wios=5 dbytes=0 dios=0\n259:1 rbytes=9879552 wbytes=20480 rios=122 wios=5 dbytes=0 dios=0\n";
+        assert_eq!(parse(paths).unwrap(), [(Dev { major: 259, minor: 1 }, io(9_879_552, 20_480, 122, 5))]);
         for line in ["", "x", "8:0 rbytes=x", "rbytes=1", "8:0 rbytes=-1", "\u{0}"] {
             assert!(parse(&format!("8:0 rbytes=1\n{line}\n")).unwrap_err().starts_with("line 2"), "{line:?}");
         }
