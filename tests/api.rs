@@ -36,7 +36,6 @@ fn reads_show_what_was_published() {
     let problems: Value = serde_json::from_str(&served.get("/v1/problems").2).unwrap();
     let list = problems["problems"].as_array().unwrap();
     assert_eq!(list.len(), 4);
-    assert_eq!(list[0]["advice"], outputs::CATALOGUE[0].advice, "the catalogue's advice stands in");
     assert!(list[1]["advice"].as_str().unwrap().starts_with("The volume gives 3000"), "a finding's own advice stays");
     assert_eq!((&list[0]["condition"], &list[0]["mayCordon"]), (&Value::from("DiskIO"), &Value::from(true)));
     let decisions: Value = serde_json::from_str(&served.get("/v1/decisions").2).unwrap();

@@ -52,6 +52,8 @@ fn bytes(turns: &[Turn]) -> Vec<String> {
 
 /// `Kind subject severity`, sorted by kind.
 fn problems(turn: &Turn) -> Vec<String> {
+    let lacking = turn.problems.iter().find(|problem| problem.finding.advice.is_empty());
+    assert!(lacking.is_none(), "without advice: {lacking:?}");
     let line = |problem: &node_steward::model::problem::Problem| {
         let finding = &problem.finding;
         format!("{} {} {}", finding.kind, finding.subject, finding.severity)

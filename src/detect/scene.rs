@@ -129,7 +129,7 @@ impl Past {
             (Some(before), Some(after)) => {
                 let some = after.some_us.checked_sub(before.some_us);
                 let full = after.full_us.checked_sub(before.full_us);
-                some.zip(full).map(|(some, full)| (ratio(some, window_us), ratio(full, window_us)))
+                some.zip(full).map(|(some, full)| (ratio(some, window_us).min(1.0), ratio(full, window_us).min(1.0)))
             }
             _ => None,
         };

@@ -150,7 +150,7 @@ impl<'r> Report<'r> {
             severity: self.rule.severity,
             file: file.to_owned(),
             path: path.to_owned(),
-            found: found.to_string(),
+            found: Some(found.to_string()).filter(|found| !found.is_empty()).unwrap_or_else(|| "\"\"".to_owned()),
             expected: expected.to_string(),
             action: action.to_string(),
         });

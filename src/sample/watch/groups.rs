@@ -72,6 +72,10 @@ pub(super) fn read(host: &Host, root: &str, raw: &mut Raw) -> Reading<Vec<GroupI
 pub(super) fn parse(text: &str) -> Result<Vec<(Dev, IoCounters)>, String> {
     let mut all = Vec::new();
     for (index, line) in text.lines().enumerate() {
+        // The kernel's own word for a device that is there no more, or has no name yet.
+        if line.starts_with("(unknown) ") {
+            continue;
+        }
         let bad = || bad_line(index, line, "a device number and name=value pairs");
         let mut dev: Option<Dev> = None;
         let mut nameless = false;
@@ -109,7 +113,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<(Dev, IoCounters)>, String> {
 mod tests {
     use super::*;
 
-    const TEXT: &str = "259:0 rbytes=1459200 wbytes=314773504 rios=192 wios=353 dbytes=0 dios=0 cost.usage=5\n7:0 253:0 rbytes=90430464 wbytes=299008000 rios=8950 wios=1252 dbytes=50331648 dios=3021\n8:0 rbytes=0 wbytes=0 rios=0 wios=0 dbytes=0 dios=0\n8:16\n";
+    const TEXT: &str = "259:0 rbytes=1459200 wbytes=314773504 rios=192 wios=353 dbytes=0 dios=0 cost.usage=5\n7:0 253:0 rbytes=90430464 wbytes=299008000 rios=8950 wios=1252 dbytes=50331648 dios=3021\n(unknown) rbytes=0 wbytes=0 rios=2 wios=0 dbytes=0 dios=0\n8:0 rbytes=0 wbytes=0 rios=0 wios=0 dbytes=0 dios=0\n8:16\n";
 
     #[test]
     fn every_form_of_a_line() {

@@ -18,7 +18,7 @@ await() {
 running() { systemctl is-active -q node-steward && pgrep -f '[/]load path=/data/f' >/dev/null; }
 status() { node-steward status -o json; }
 disk=$(basename "$(readlink -f /dev/disk/by-label/kubelet)")
-saturated() { node-steward problems -o json | jq -e --arg disk "$disk" '.[] | select(.kind == "DiskSaturated" and .subject == $disk)'; }
+saturated() { node-steward problems -o json | jq -e --arg disk "$disk" '.problems[] | select(.kind == "DiskSaturated" and .subject == $disk)'; }
 calm() { ! saturated; }
 baseline() { status | jq -e --arg disk "$disk" '.disks[] | select(.name == $disk) | .baseline.small != null'; }
 
@@ -26,7 +26,7 @@ mkdir -p /results
 echo "kubelet's disk is $disk; $(node-steward --version); $(systemctl --version | head -n 1)"
 await 150 "the daemon and the steady pod run" running || { systemctl status --no-pager -n 20 node-steward kubelet; journalctl -b --no-pager -u kubelet | tail -n 5; }
 await 120 "a baseline is learned" baseline
-verdict "no problem above advice so far" sh -c 'node-steward problems -o json | jq -e "[.[] | select(.severity != \"advice\")] == []" || { node-steward problems; exit 1; }'
+verdict "no problem above advice so far" sh -c 'node-steward problems -o json | jq -e "[.problems[] | select(.severity != \"advice\")] == []" || { node-steward problems; exit 1; }'
 
 cp greedy.json /etc/kubernetes/manifests/
 await 120 "the disk is found saturated" saturated
@@ -43,7 +43,7 @@ metrics() { curl -sf --unix-socket /run/node-steward/api.sock http://localhost/m
 verdict "so do the metrics" metrics
 verdict "and the journal, once" sh -c 'test "$(journalctl -b -u node-steward --no-pager -o cat | grep -c "DiskSaturated .*began\|began.*DiskSaturated\|DiskSaturated.*'"$disk"'")" -ge 1'
 node-steward decisions -o json >/results/decisions.json
-verdict "and it is not acted upon, for a named reason" jq -e '.[] | select(.kind == "DiskSaturated") | .verdict == "withheld" and (.reason | length > 0)' /results/decisions.json
+verdict "and it is not acted upon, for a named reason" jq -e '.decisions[] | select(.kind == "DiskSaturated") | .verdict == "withheld" and (.reason | length > 0)' /results/decisions.json
 
 rm /etc/kubernetes/manifests/greedy.json
 await 120 "it ends after the pod is gone" calm
