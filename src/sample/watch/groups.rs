@@ -72,10 +72,6 @@ pub(super) fn read(host: &Host, root: &str, raw: &mut Raw) -> Reading<Vec<GroupI
 pub(super) fn parse(text: &str) -> Result<Vec<(Dev, IoCounters)>, String> {
     let mut all = Vec::new();
     for (index, line) in text.lines().enumerate() {
-        // The kernel's own word for a device that is there no more, or has no name yet.
-        if line.starts_with("(unknown) ") {
-            continue;
-        }
         let bad = || bad_line(index, line, "a device number and name=value pairs");
         let mut dev: Option<Dev> = None;
         let mut nameless = false;
