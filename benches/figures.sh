@@ -8,8 +8,8 @@ cd "$(dirname "$0")/.."
 block=$(mktemp)
 trap 'rm -f "$block"' EXIT
 
-# bench COMMAND...: its table, indented; figures for programs and single verdicts are left out.
-bench() { "$@" | grep -vE '^(\{|(watch|growth|healthy)\.|ok )' | sed 's/^/    /; s/ *$//'; }
+# bench COMMAND...: its table, indented; figures for programs and kept bounds are left out, a broken bound is quoted as such.
+bench() { { "$@" || true; } | grep -vE '^(\{|(watch|growth|healthy)\.|ok )' | sed 's/^/    /; s/ *$//'; }
 {
     printf 'At commit %s. To repeat: `make figures`, after `make test`.\n\n' "$(git describe --always --dirty --exclude '*')"
     runs=${RUNS:-300} watch=${WATCH_SECONDS:-600} growth=${GROWTH_SECONDS:-120} healthy=${HEALTHY_MINUTES:-30}

@@ -192,6 +192,7 @@ def make(root, pods, groups, processes, disks, mounts):
     put(root, "/proc/sys/kernel/random/boot_id", str(uuid.uuid5(uuid.NAMESPACE_OID, "boot")) + "\n")
     put(root, "/etc/os-release", 'ID=amzn\nVERSION_ID="2023"\nPRETTY_NAME="Amazon Linux 2023"\n')
     put(root, "/proc/diskstats", diskstats(disks, 0, 0))
+    put(root, "/proc/partitions", "major minor  #blocks  name\n\n" + "".join(f" 259 {number * 4:8d} {104857600:10d} {disk_name(number)}\n" for number in range(disks)))
 
 
 def overwrite(path, text):
