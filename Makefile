@@ -30,6 +30,9 @@ soak:
 	FAULTS_RANDOM_KILLS=600 tests/run.sh faults
 	tests/run.sh matrix
 	tests/healthy/run.sh 30
+	tests/e2e/disk/saturation.sh --full
+	tests/e2e/disk/hang.sh
+	NODE_STEWARD=target/release/node-steward tests/e2e/vm/watch.sh
 	tests/e2e/vm/kubelet-verdict.sh --check tests/e2e/vm/cases
 	tests/e2e/vm/kubelet-verdict.sh --old --check tests/e2e/vm/cases
 

@@ -74,7 +74,7 @@ ln -s ../var-lib-kubelet.mount "$system/multi-user.target.wants/"
 ln -s ../var-lib-kubelet.mount "$system/kubelet.service.wants/"
 
 code=0
-"$here/run.sh" --memory 3072 --over "$over" --deadline 540 \
+"$here/run.sh" --memory 3072 --over "$over" --deadline 1200 \
     --qemu -drive --qemu "file=$work/data.img,format=raw,if=none,id=data,cache=unsafe,throttling.iops-total=$iops" \
     --qemu -device --qemu "nvme,drive=data,serial=data" \
     "$work/input" "$here/inside/watch.sh" "$work/out" || code=$?
