@@ -76,7 +76,7 @@ ln -s ../var-lib-kubelet.mount "$system/kubelet.service.wants/"
 code=0
 "$here/run.sh" --memory 3072 --over "$over" --deadline 1200 \
     --qemu -drive --qemu "file=$work/data.img,format=raw,if=none,id=data,cache=unsafe,throttling.iops-total=$iops" \
-    --qemu -device --qemu "nvme,drive=data,serial=data" \
+    --qemu -device --qemu "virtio-blk-pci,drive=data,serial=data" \
     "$work/input" "$here/inside/watch.sh" "$work/out" || code=$?
 cat "$work/out/script.log" 2>/dev/null || true
 case $code in 0 | 77) ;; *) say "watch.sh: the guest's part ended with $code"; grep -a node-steward "$work/out/journal.txt" | tail -n 30 >&2 || true ;; esac
