@@ -10,6 +10,8 @@
 # switches, voluntary or not. Disk traffic is what the kernel books in /proc/PID/io, with the children that were waited for.
 import json, os, sys, time
 
+# Memory is looked at so often; all else is the difference from end to end.
+MOMENTS = 11
 TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -91,7 +93,13 @@ def memory(members, root):
     return {name: kib * 1024 for name, kib in total.items()}
 
 
-def compare(root, old, new):
+def middle(moments):
+    """The median of each figure, and the largest PSS: children of the moment come and go."""
+    at = lambda key: sorted(one[key] for one in moments)
+    return {**{key: at(key)[len(moments) // 2] for key in moments[0]}, "pss_most": at("pss")[-1]}
+
+
+def compare(root, old, new, remembered):
     if old["born"] != new["born"]:
         sys.exit(f"process {root} was replaced meanwhile")
     seconds = new["time"] - old["time"]
@@ -110,7 +118,7 @@ def compare(root, old, new):
         "read_bytes": moved("read_bytes"),
         "threads": len(new["threads"]),
         "children": len(new["members"]) - 1,
-        **memory(new["members"], root),
+        **remembered,
     }
 
 
@@ -118,10 +126,14 @@ def main():
     seconds = float(sys.argv[1])
     named = {name: int(pid) for name, _, pid in (word.partition("=") for word in sys.argv[2:])}
     before = {name: snapshot(pid) for name, pid in named.items()}
-    time.sleep(seconds)
+    moments = {name: [] for name in named}
     try:
+        for _ in range(MOMENTS):
+            time.sleep(seconds / MOMENTS)
+            for name, pid in named.items():
+                moments[name].append(memory(family(pid), pid))
         after = {name: snapshot(pid) for name, pid in named.items()}
-        print(json.dumps({name: compare(pid, before[name], after[name]) for name, pid in named.items()}))
+        print(json.dumps({name: compare(pid, before[name], after[name], middle(moments[name])) for name, pid in named.items()}))
     except (FileNotFoundError, ProcessLookupError) as error:
         sys.exit(f"a measured process ended meanwhile: {error}")
 

@@ -101,7 +101,8 @@ for name, size in zip(("static", "glibc", "npd"), sys.argv[2:]):
 mega = 1e6
 # name, heading, of the measured figure, digits
 rows = [
-    ("pss_mb", "PSS, MB", lambda m: m["pss"] / mega, 2),
+    ("pss_mb", "PSS, MB (median)", lambda m: m["pss"] / mega, 2),
+    ("pss_most_mb", "PSS, MB (most)", lambda m: m["pss_most"] / mega, 2),
     ("pss_children_mb", "  of it children, MB", lambda m: m["pss_children"] / mega, 2),
     ("rss_mb", "RSS, MB", lambda m: m["rss"] / mega, 2),
     ("anon_mb", "anonymous, MB", lambda m: m["anon"] / mega, 2),
