@@ -49,13 +49,13 @@ rm /etc/kubernetes/manifests/greedy.json
 await 120 "it ends after the pod is gone" calm
 
 # Two known writers (the steady pod, a unit) and a hidden one: a process in the root cgroup, which no cgroup's io.stat counts.
-hidden() { echo $BASHPID >/sys/fs/cgroup/cgroup.procs && exec ./load path=/var/lib/kubelet/hidden size=16 direct=1 threads=1 rate=50 seconds=60; }
+hidden() { echo $BASHPID >/sys/fs/cgroup/cgroup.procs && exec ./load path=/var/lib/kubelet/hidden size=16 direct=1 threads=8 rate=70 seconds=60; }
 ./load path=/var/lib/kubelet/known size=16 fill=1 >/dev/null
 ./load path=/var/lib/kubelet/hidden size=16 fill=1 >/dev/null
 sync
-systemd-run -q --unit known-writer -p IOAccounting=yes "$PWD/load" path=/var/lib/kubelet/known size=16 direct=1 threads=1 rate=60 seconds=100000
+systemd-run -q --unit known-writer -p IOAccounting=yes "$PWD/load" path=/var/lib/kubelet/known size=16 direct=1 threads=8 rate=110 seconds=100000
 hidden >/results/hidden &
-# Shares are shown while they are asked for: the pressure of three writers asks for them; the mean of ten windows is compared.
+# Shares are shown while they are asked for: three writers near the quota queue enough to ask for them; the mean of the windows is compared.
 sums() {
     for round in $(seq 30); do
         status | jq -c --arg disk "$disk" '(.disks[] | select(.name == $disk).window) as $window
