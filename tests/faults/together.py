@@ -52,17 +52,23 @@ class Together:
         machine.forget()
 
     def span(self, log, what):
-        """From the moment that the lock is held to the one before it is let go of; every write to a file must lie within."""
+        """From the first call after the lock was taken to the one that lets it go; every write to a file must lie within. Both are stamps of one
+        clock at a call's entry: strace's durations are read from another moment, and off by microseconds."""
         taken = let_go = None
+        locked = False
         writes = []
         for line in open(log, encoding="utf-8"):
             match = CALL.match(line)
             if not match:
                 continue
             time, name, arguments, result = float(match[1]), match[2], match[3], int(match[4])
+            if locked and taken is None:
+                taken = time
             if name == "flock" and result == 0:
-                # Held from the call's return on; let go of at some moment after the other call's entry.
-                taken, let_go = (taken, time) if "LOCK_UN" in arguments else (time + float(match[5]), let_go)
+                if "LOCK_UN" in arguments:
+                    let_go = time
+                else:
+                    locked, taken = True, None
             elif name == "renameat" or ".node-steward.tmp" in arguments or (name == "write" and int(arguments.split(",")[0]) > 2):
                 writes.append(time)
         inside = taken and let_go and all(taken <= time <= let_go for time in writes)
