@@ -25,6 +25,7 @@ bench:
 	benches/growth.sh 120
 
 # Full lengths: ten times the random kills, the matrix, half an hour of healthy work, and the guest's own cases with the older kubelet too.
+soak: export NODE_STEWARD ?= $(CURDIR)/target/release/node-steward
 soak:
 	cargo build --release --locked
 	FAULTS_RANDOM_KILLS=600 tests/run.sh faults
@@ -32,7 +33,8 @@ soak:
 	tests/healthy/run.sh 30
 	tests/e2e/disk/saturation.sh --full
 	tests/e2e/disk/hang.sh
-	NODE_STEWARD=target/release/node-steward tests/e2e/vm/watch.sh
+	NODE_STEWARD="$$(packaging/static.sh)" tests/e2e/disk/hang.sh
+	tests/e2e/vm/watch.sh
 	tests/e2e/vm/kubelet-verdict.sh --check tests/e2e/vm/cases
 	tests/e2e/vm/kubelet-verdict.sh --old --check tests/e2e/vm/cases
 

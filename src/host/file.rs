@@ -129,8 +129,9 @@ impl Host {
             Err(Errno::ENOENT) => return Ok(None),
             Err(errno) => return Err(failed(errno)),
         };
-        // The kernel's own file systems count subdirectories in the number of links: a leaf among a thousand cgroups need not be listed.
-        if self.is_real() && stat::fstat(dir.as_fd()).is_ok_and(|facts| facts.st_nlink == 2) {
+        // Where subdirectories are counted in the number of links, a leaf among a thousand cgroups need not be listed; file systems that do not
+        // count them say 1.
+        if stat::fstat(dir.as_fd()).is_ok_and(|facts| facts.st_nlink == 2) {
             return Ok(Some(Vec::new()));
         }
         let mut names = Vec::new();

@@ -2,6 +2,7 @@
 //! It refuses to leave that root, to read without a limit, and to leave a file half-written.
 
 pub mod clock;
+mod device;
 mod error;
 mod exec;
 mod file;

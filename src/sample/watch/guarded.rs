@@ -33,6 +33,8 @@ const OWN: [(&str, &str); 7] = [
     ("logs", "/var/log"),
     ("pod logs", "/var/log/pods"),
 ];
+/// The role of all other mount points.
+const OTHERS: &str = "mount";
 /// File systems without a block device number of their own that may wait for a disk, a network or a program.
 const MAY_WAIT: [&str; 12] =
     ["btrfs", "zfs", "bcachefs", "nfs", "nfs4", "cifs", "smb3", "ceph", "9p", "lustre", "glusterfs", "virtiofs"];
@@ -99,7 +101,16 @@ fn mount_of<'a>(mounts: &'a [Mount], path: &str) -> &'a str {
 /// Answers a question, in a probe child. `thresholds` is what the caller knows of kubelet's configuration.
 pub fn answer(host: &Host, request: &Request, thresholds: impl Fn(&Host) -> Reading<Thresholds>) -> Response {
     match request {
-        Request::Look { path, .. } => Response::Looked(host.look(Path::new(path))),
+        Request::Look { path, role } => {
+            let answer = host.look(Path::new(path));
+            // What is at a directory, memory knows: only the disk can say that it is there. A pod's own disk is not asked.
+            if role != OTHERS
+                && let Answer::Looked { dev, .. } = &answer
+            {
+                host.wait_for_disk(*dev);
+            }
+            Response::Looked(answer)
+        }
         Request::PodNames => Response::PodNames(pods::read(host)),
         Request::Nvme { controller } => Response::Nvme(nvme::ask(host, controller)),
         Request::Thresholds => Response::Thresholds(thresholds(host)),
@@ -154,7 +165,7 @@ impl Pending {
                 continue;
             }
             match &request {
-                Request::Look { role, .. } if role == "mount" => others.push((asked.copied(), request)),
+                Request::Look { role, .. } if role == OTHERS => others.push((asked.copied(), request)),
                 _ => due.push(request),
             }
         }
@@ -174,7 +185,7 @@ impl Pending {
         let mut all: Vec<_> = self.own.iter().map(|(role, path)| (look(path, role), OFTEN_MS)).collect();
         let mounts = samples.mounts.value().map_or(&[][..], Vec::as_slice);
         let own = |point: &str| self.own.iter().any(|(_, path)| path == point);
-        all.extend(mount_points(mounts).into_iter().filter(|point| !own(point)).map(|p| (look(p, "mount"), SELDOM_MS)));
+        all.extend(mount_points(mounts).into_iter().filter(|point| !own(point)).map(|p| (look(p, OTHERS), SELDOM_MS)));
         for controller in samples.nvme.value().map_or(&[][..], Vec::as_slice) {
             let every = if controller.model == NvmeModel::Other { SELDOM_MS } else { OFTEN_MS };
             all.push((Request::Nvme { controller: controller.name.clone() }, every));

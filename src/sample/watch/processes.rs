@@ -12,7 +12,7 @@ use crate::model::time::Mono;
 use crate::model::watch::{Dev, Mount, ProcessIo};
 
 /// Processes read in a turn.
-const SLICE: usize = 1500;
+const SLICE: usize = 1000;
 /// Of so many, the open files tell which devices they work on.
 const BUSIEST: usize = 5;
 /// Open files looked at per process.

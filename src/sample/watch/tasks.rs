@@ -11,7 +11,7 @@ use crate::model::Reading;
 use crate::model::watch::BlockedTask;
 
 /// Tasks looked at in a turn, besides those that wait already.
-const SLICE: usize = 1500;
+const SLICE: usize = 500;
 /// Waiting tasks that are kept; a hung disk soon has thousands.
 const MOST_KEPT: usize = 256;
 

@@ -48,7 +48,7 @@ cold() { # NAME ext4|xfs OPTIONS
     listen
 }
 
-steward_up "$steward_config" || { finish; exit 1; }
+steward_up || { finish; exit 1; }
 
 cold goes-on ext4 errors=continue
 well "ext4, continue" FilesystemErrors "$fault_mnt"

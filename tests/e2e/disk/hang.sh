@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The daemon beside disks that hang: a frozen file system, a FUSE file system that never answers, a disk that answers nothing.
-# Caches are dropped first. The turns must go on, the stuck probe be told, nothing be read from a disk, and SIGTERM still end it.
+# The daemon beside disks that hang: a frozen file system, a FUSE file system that never answers, a disk that answers nothing, and at last
+# its own root on such a disk. Caches are dropped first. The turns must go on, the stuck probe be told, nothing be read from a disk, SIGTERM
+# still end it, and after a kill it must be back as soon as the disk is.
 # It refuses to freeze or hang anything that it did not make itself.
 #
 #   hang.sh [SECONDS]        how long each hang lasts (default 40)      NODE_STEWARD=BINARY
@@ -16,10 +17,9 @@ need fsfreeze util-linux || skip "lacks fsfreeze"
 
 disk_up frozen 2000 100 0.5 512M || exit 1
 disk_up stuck 2000 100 0.5 512M || exit 1
-# A hung disk answers what is cached, so it also holds a directory that the daemon looks at: /var/log/pods, in this namespace alone.
-# Mounted anew, because what the journal still holds no dropping of caches drops.
+# The node's own logs lie on it, in this namespace alone.
 mkdir "$(disk_mnt stuck)/pods"
-umount "$(disk_mnt stuck)" && mount "$(disk_dev stuck)" "$(disk_mnt stuck)" && mount "$(disk_dev stuck)" /var/log || exit 1
+mount "$(disk_dev stuck)" /var/log || exit 1
 mkdir "$LAB/mute"
 period=2
 cat >"$steward_config" <<END
@@ -37,8 +37,6 @@ hang() {
     sync -f "$LAB" && echo 3 >/proc/sys/vm/drop_caches
     hang_faults=$(major_faults) hang_count=$(turns count)
     $3
-    # Once more: a look in between may have brought back what was dropped.
-    echo 2 >/proc/sys/vm/drop_caches & own $!
     hang_begun=$(clock)
     [ -z "$hang_subject" ] || began "$hang_name" ProbeStuck "$hang_subject" "$seconds"
     [ -z "${5:-}" ] || $5
@@ -53,14 +51,14 @@ hang() {
 }
 freeze() { fsfreeze -f "$(disk_mnt frozen)"; dd if=/dev/zero of="$(disk_mnt frozen)/f" bs=4k count=1 2>/dev/null & own $!; }
 thaw() { fsfreeze -u "$(disk_mnt frozen)"; }
-trap 'thaw 2>/dev/null; umount -l /var/log; lab_cleanup' EXIT
+trap 'thaw 2>/dev/null; umount -l /var/log; umount -lR "$(disk_mnt root)" 2>/dev/null; lab_cleanup' EXIT
 mute_up() { mute "$LAB/mute" >"$LAB/mute.out" & muted=$!; own $muted; }
 mute_down() { kill $muted; wait $muted 2>/dev/null; umount -l "$LAB/mute"; }
 stuck_up() { disk_mode stuck hang; dd if=/dev/zero of="$(disk_mnt stuck)/f" bs=4k count=1 conv=fsync 2>/dev/null & writer=$!; own $writer; }
 stuck_down() { disk_mode stuck normal; wait $writer; }
 stalled() { check "the hung disk is DiskStalled too" until_true 30 problem DiskStalled "$(basename "$(disk_dev stuck)")"; }
 
-steward_up "$steward_config" || { finish; exit 1; }
+steward_up || { finish; exit 1; }
 sleep 6
 # A frozen file system answers all looks; only writers wait.
 hang "a frozen file system" "" freeze thaw
@@ -75,6 +73,40 @@ steward_down
 check "SIGTERM ends it in $took s while all three hang (exit code $steward_code)" at_most "$took" 1
 check "it ended by itself, cleanly" [ "$steward_code" = 0 ]
 thaw; mute_down; stuck_down
-none_left() { ! pgrep -f -- "--config $steward_config" >/dev/null; }
+none_left() { ! pgrep -f -- "run --config $steward_config" >/dev/null; }
 check "no process of it is left after the release" until_true 10 none_left
+
+# Its own root: program, libraries, settings and all that it looks at lie on the disk that hangs; only /proc, /sys, /dev and /run are memory.
+disk_up root 2000 100 0.5 512M || exit 1
+root=$(disk_mnt root)
+mkdir -p "$root"/{usr/bin,etc,var/lib/kubelet,var/log/pods,proc,sys,dev,run,tmp}
+install "$NODE_STEWARD" "$root/usr/bin/node-steward"
+for library in $(ldd "$NODE_STEWARD" 2>/dev/null | grep -o '/[^ ]*'); do install -D "$library" "$root$library"; done
+cp "$steward_config" /etc/group "$root/etc/"
+steward_config=/etc/$(basename "$steward_config")
+for memory in proc sys dev run; do mount --rbind "/$memory" "$root/$memory"; done
+steward_program=(chroot "$root" /usr/bin/node-steward)
+root_up() { disk_mode root hang; }
+root_down() { disk_mode root normal; }
+root_stalled() { check "the root's disk is DiskStalled too, by the look alone" until_true 30 problem DiskStalled "$(basename "$(disk_dev root)")"; }
+steward_up || { finish; exit 1; }
+sleep 6
+hang "its own root on a disk that answers nothing" / root_up root_down root_stalled
+root_up
+sleep 5
+kill -KILL "$steward"
+wait "$steward" 2>/dev/null
+echo 3 >/proc/sys/vm/drop_caches
+"${steward_program[@]}" run --config "$steward_config" >"$LAB/steward.out" 2>"$LAB/steward.log" </dev/null & steward=$!
+own $steward
+check "killed and started again it waits for its disk" sh -c 'sleep 3; ! curl -sf --max-time 1 --unix-socket /run/node-steward/api.sock http://localhost/v1/status'
+root_down
+check "and is back after the release" until_true 5 steward_get /v1/status
+printf 'back %s s after the release\n' "$took"
+root_up
+sleep 5
+steward_down
+check "SIGTERM ends it in $took s while its root hangs (exit code $steward_code)" at_most "$took" 1
+root_down
+check "no process of it is left after the release of its root" until_true 10 none_left
 finish

@@ -1,7 +1,7 @@
 # Shell words around the daemon under test: start, ask, wait, stop. Sourced after lab.sh, inside the lab's namespace.
 # It refuses to meet another node-steward of this machine: /run/node-steward is a file system of the run's own.
 #
-#   steward_up CONFIG        $steward is its process id, $LAB/steward.log what it says
+#   steward_up               "${steward_program[@]}" with $steward_config, which was $LAB/steward.toml; $steward is its process id, $LAB/steward.log its words
 #   steward_get PATH         the body of GET PATH
 #   problem KIND SUBJECT     the problem as JSON; fails where it does not stand
 #   no_problem KIND SUBJECT
@@ -10,6 +10,7 @@
 #   steward_down             SIGTERM; $took is the time to its end in s, $steward_code its exit code
 
 steward_config=$LAB/steward.toml
+steward_program=("$NODE_STEWARD")
 mount_run
 need jq jq || skip "lacks jq"
 
@@ -21,8 +22,8 @@ between() { awk -v x="$1" -v low="$2" -v high="$3" 'BEGIN {exit !(x >= low && x 
 steward_get() { curl -sf --max-time 5 --unix-socket /run/node-steward/api.sock "http://localhost$1"; }
 
 steward_up() {
-    printf 'settings of this run, times shortened:\n'; sed 's/^/    /' "$1"
-    "$NODE_STEWARD" run --config "$1" >"$LAB/steward.out" 2>"$LAB/steward.log" </dev/null &
+    printf 'settings of this run, times shortened:\n'; sed 's/^/    /' "$LAB/steward.toml"
+    "${steward_program[@]}" run --config "$steward_config" >"$LAB/steward.out" 2>"$LAB/steward.log" </dev/null &
     steward=$!
     own $steward
     until_true 20 steward_get /v1/status >/dev/null && return 0

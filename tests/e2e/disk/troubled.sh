@@ -61,7 +61,7 @@ disk_mode raven normal
 greedy_down
 
 # 2. With the daemon, that first learns what the idle disk needs.
-steward_up "$steward_config" || { finish; exit 1; }
+steward_up || { finish; exit 1; }
 load path="$mount/f" size=160 reads=50 direct=1 bs=8192 threads=2 rate=60 seconds=600 >/dev/null &
 light=$!
 own $light
