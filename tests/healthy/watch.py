@@ -60,13 +60,19 @@ def judge(directory):
     good = bad = allowed = 0
     polls = [json.loads(line) for line in read("seen").splitlines()]
     deaf = [one for one in polls if "error" in one]
-    found = {}
+    found, earlier = {}, set()
     for one in polls:
         answer = one.get("problems", [])
         for problem in answer["problems"] if isinstance(answer, dict) else answer:
-            if problem["severity"] != "advice":
+            # The kernel's log reaches back to before this run; a line's own moment tells.
+            logged = [one["value"] for one in problem["evidence"] if one["name"] == "logged"]
+            if problem["source"] == "rule" and logged and logged[0] < int(idle_from):
+                earlier.add(f"{problem['kind']} {problem['subject']}")
+            elif problem["severity"] != "advice":
                 entry = found.setdefault((problem["kind"], str(problem["subject"])), {"first": one["at"], "severity": problem["severity"], "polls": 0, "problem": problem})
                 entry["polls"] += 1
+    for one in sorted(earlier):
+        print(f"note    {one}: in the kernel's log from before this run")
     for (kind, subject), entry in found.items():
         before = [took for begun, took in samples if entry["first"] - 60 <= begun <= entry["first"]]
         suffered = p95(before) / idle if before else 0
