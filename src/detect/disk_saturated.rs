@@ -19,6 +19,9 @@ use crate::model::watch::{BlockDevice, Dev};
 /// The name of the problem.
 pub const DISK_SATURATED: Kind = Kind::new("DiskSaturated");
 
+/// The kernel counts time in ms: a disk that needs less than a tenth of one may show none at all.
+const CLOCK_MS: f64 = 0.1;
+
 /// The detector.
 pub struct DiskSaturated;
 
@@ -26,7 +29,7 @@ pub struct DiskSaturated;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Rules {
-    /// A window is saturated with a mean queue of so many requests...
+    /// A window is saturated with a mean queue of so many requests (one of more than 256 KiB counts as several, as volumes count)...
     pub queue: f64,
     /// ...that take so many times as long as on the quiet disk...
     pub latency_times: f64,
@@ -50,7 +53,7 @@ pub struct Rules {
     pub baseline_windows: u32,
     /// For how long they are kept, at least.
     pub baseline_keep: Span,
-    /// No disk is held to less than this, in ms: what is faster harms nobody at several times as much.
+    /// No disk is held to less than this, in ms: what a program that syncs needs besides the disk hides several times as little.
     pub baseline_floor_ms: f64,
 }
 
@@ -69,7 +72,7 @@ impl Default for Rules {
             quiet_operations: 20,
             baseline_windows: 30,
             baseline_keep: Span::minutes(60),
-            baseline_floor_ms: 0.1,
+            baseline_floor_ms: 1.5,
         }
     }
 }
@@ -180,7 +183,6 @@ impl Kept {
         let lesson = rules.lesson();
         self.baseline.learn(window, &lesson);
         let known = window.mean_bytes().and_then(|mean| self.baseline.expected(mean, &lesson));
-        let known = known.map(|known| Expected { ms: known.ms.max(rules.baseline_floor_ms), ..known });
         let sign = some_percent.and_then(|some| sign(rules, window, some, known));
         self.status.window = Some(window.status());
         self.status.baseline = self.baseline.status(&lesson);
@@ -204,8 +206,8 @@ fn sign(rules: &Rules, window: &DiskWindow, some_percent: f64, known: Option<Exp
         // Nothing came through: either nothing was asked for, or all of it hangs.
         return Some(if window.in_flight == 0 { Sign::Well } else { Sign::Neither });
     };
-    let times = ms / known?.ms;
-    let sick = window.aqu() >= rules.queue && times >= rules.latency_times && some_percent >= rules.pressure_percent;
+    let times = ms / known?.ms.max(rules.baseline_floor_ms);
+    let sick = window.depth() >= rules.queue && times >= rules.latency_times && some_percent >= rules.pressure_percent;
     Some(match sick {
         true => Sign::Sick,
         false if times < rules.clear_latency_times => Sign::Well,
@@ -256,6 +258,9 @@ fn finding(window: &DiskWindow, some_percent: f64, known: Expected, ms: f64) -> 
         Evidence::number("throughput", window.per_s(window.bytes()) / mib, "MiB/s"),
         Evidence::count("mean request", window.mean_bytes().unwrap_or(0), "bytes"),
     ];
+    if window.depth() > window.aqu() {
+        evidence.push(Evidence::number("queue in operations of 256 KiB", window.depth(), "operations"));
+    }
     if known.borrowed {
         evidence.push(Evidence::text("baseline", "of another size of request, as an upper bound"));
     }
@@ -265,7 +270,7 @@ fn finding(window: &DiskWindow, some_percent: f64, known: Expected, ms: f64) -> 
         severity: Severity::Warning,
         summary: format!(
             "{name}: a request takes {ms:.1} ms, {:.1} times as long as on the quiet disk, {:.0} are queued, and programs wait {some_percent:.0} % of the time",
-            ms / known.ms,
+            ms / known.ms.max(CLOCK_MS),
             window.aqu()
         ),
         advice: String::new(),
@@ -296,7 +301,7 @@ mod tests {
         let turn = |sign| match sign {
             's' => play.window(ms, scaled(FULL), 60),
             'p' => play.window(ms, scaled(FULL), 7), // Queues, but few wait.
-            'l' => play.window(ms, scaled(Load { us: 1500, ..FULL }), 60), // 2.5 times as long: neither.
+            'l' => play.window(ms, scaled(Load { us: 3750, ..FULL }), 60), // 2.5 times the least that counts: neither.
             'q' => play.window(ms, scaled(Load { operations: 2000, ..FULL }), 60), // A queue of two.
             _ => play.window(ms, scaled(QUIET), 3),
         };
@@ -310,6 +315,24 @@ mod tests {
         assert_eq!(signs(&mut learned(), 10_000, "ssslwwwwwwwwwwwlwwwwwwwwwwwww"), "..#########################..");
         assert_eq!(signs(&mut learned(), 5000, "ssssssw"), ".....##");
         assert_eq!(signs(&mut learned(), 30_000, "swwwww"), "####..");
+    }
+
+    /// Of a disk that needs `quiet_us` when it is quiet, whether a flood of `load` counts as saturated.
+    fn saturated(quiet_us: u64, load: Load) -> Option<bool> {
+        let mut play: Play<DiskSaturated> = Play::new(&["nvme0n1"]);
+        (0..=30).for_each(|_| drop(play.window(10_000, Load { us: quiet_us, bytes: load.bytes, ..QUIET }, 3)));
+        play.window(10_000, load, 60).disks.first()?.saturated_now
+    }
+
+    #[test]
+    fn few_large_requests_are_many_operations_and_little_is_not_several_times_less() {
+        // Two in the queue: of 1 MiB they are eight operations of a volume, of 8 KiB they are two.
+        let large = Load { operations: 1000, bytes: 1 << 20, us: 20_000, in_flight: 2, busy_ms: 10_000 };
+        assert_eq!(saturated(5000, large), Some(true));
+        assert_eq!(saturated(5000, Load { bytes: 8192, ..large }), Some(false));
+        let fast = Load { operations: 100_000, us: 2500, ..FULL };
+        assert_eq!(saturated(300, fast), Some(false), "eight times as long, and nobody notices 2.5 ms");
+        assert_eq!(saturated(300, Load { us: 4600, ..fast }), Some(true));
     }
 
     #[test]

@@ -6,6 +6,8 @@ use crate::model::time::Mono;
 use crate::model::watch::{Dev, DiskCounters, IoCounters};
 
 const SECTOR: u64 = 512;
+/// The largest operation of an EBS volume on SSD; a larger request is several.
+const LARGEST_OPERATION: u64 = 256 << 10;
 
 /// What a disk did in a window.
 #[derive(Debug, Clone, PartialEq)]
@@ -98,6 +100,12 @@ impl DiskWindow {
     /// Mean number of requests queued and in service (Little's law).
     pub fn aqu(&self) -> f64 {
         ratio(self.spent_ms, self.length_ms())
+    }
+
+    /// The same in operations as volumes count them: three requests of 1 MiB that wait are twelve.
+    pub fn depth(&self) -> f64 {
+        let largest = self.operations().saturating_mul(LARGEST_OPERATION);
+        self.aqu() * if self.bytes() > largest { ratio(self.bytes(), largest) } else { 1.0 }
     }
 
     /// Time with anything in flight, 0 to 1.

@@ -73,7 +73,7 @@ fn samples(turn: u64) -> Samples {
     let sick = (QUIET + 1..=QUIET + SICK).contains(&turn);
     let at = Mono(turn * TURN_MS);
     let bad = turn.saturating_sub(QUIET).min(SICK);
-    let loaded = counters("drill0", turn * 100 + bad * 30_000, turn * 50 + bad * 90_000, if sick { 30 } else { 0 });
+    let loaded = counters("drill0", turn * 100 + bad * 30_000, turn * 50 + bad * 180_000, if sick { 30 } else { 0 });
     let stalled = counters("drill1", turn.min(QUIET) * 100, turn.min(QUIET) * 50, if sick { 4 } else { 0 });
     let stall = Stall { some_us: bad * 9_000_000, full_us: bad * 6_000_000 };
     let pressure = Pressure { io: Some(stall), memory: Some(stall), cpu: None };

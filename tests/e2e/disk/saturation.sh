@@ -19,15 +19,15 @@ lab_here=$(cd "$(dirname "$0")" && pwd)
 . "$lab_here/../../lib.sh"
 . "$lab_here/lab.sh"
 
-scenarios=6 window=2 idle=8 baseline=10 precision=0.80 recall=0.70 disks='lark:1800:90:1.0 wren:700:45:2.2' daemon=yes
+scenarios=6 window=2 idle=8 baseline=10 precision=0.80 recall=0.70 disks='robin:1200:60:1.6 siskin:2600:110:0.8' daemon=yes
 for word in "$@"; do
     case $word in
-        --full) scenarios=8 window=5 idle=20 baseline=30 precision=0.95 recall=0.90 disks='lark:1800:90:1.0 wren:700:45:2.2 heron:8000:220:0.5 finch:4200:140:0.7' ;;
+        --full) scenarios=8 window=5 idle=20 baseline=30 precision=0.95 recall=0.90 disks='robin:1200:60:1.6 siskin:2600:110:0.8 martin:6500:180:0.45 dunlin:450:30:3.0' ;;
         --without-daemon) daemon=no ;;
         *) sed -n '2,/^set/s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
     esac
 done
-disks=${SATURATION_DISKS:-$disks} seed=${SATURATION_SEED:-20261121}
+disks=${SATURATION_DISKS:-$disks} seed=${SATURATION_SEED:-20261122}
 [ $daemon = no ] || [ -x "${NODE_STEWARD:-}" ] || skip "NODE_STEWARD names no program"
 lab_enter "$@"
 

@@ -1,5 +1,6 @@
 """The rules that are compared: the usual ones, and rule C worked out here a second time, apart from the daemon.
-It refuses to say "not saturated" where it has no baseline: that is None. Its numbers were fixed before any run of this harness."""
+It refuses to say "not saturated" where it has no baseline: that is None. Rule C came with a queue in requests and without a least latency; both were
+added after a first run, on other disks and with another seed than the ones that are drawn now."""
 import statistics
 
 BASELINES = {
@@ -11,6 +12,7 @@ BASELINES = {
     "aqu-sz > 10": lambda f: f["aqu"] > 10,
 }
 QUEUE, TIMES_LIGHT, SOME = 4, 3, 10
+OPERATION, LEAST_MS = 262144, 1.5
 LIGHT_QUEUE, LIGHT_IOS = 1, 20
 
 
@@ -19,7 +21,8 @@ def size_class(figures):
 
 
 class RuleC:
-    """aqu-sz >= 4 and await >= 3 W0 and PSI some >= 10 %, with W0 the median await of the light windows of the same size class."""
+    """aqu-sz >= 4 (in operations of at most 256 KiB) and await >= 3 W0 and PSI some >= 10 %, with W0 the median await of the light windows of
+    the same size class, at least 1.5 ms."""
 
     def __init__(self, windows_needed):
         self.needed, self.light = windows_needed, {}
@@ -36,7 +39,8 @@ class RuleC:
         if figures["ios"] == 0:
             verdict = False
         elif light is not None:
-            verdict = figures["aqu"] >= QUEUE and figures["await"] >= TIMES_LIGHT * light and figures["some"] >= SOME
+            queue = figures["aqu"] * max(1, figures["bytes"] / OPERATION)
+            verdict = queue >= QUEUE and figures["await"] >= TIMES_LIGHT * max(light, LEAST_MS) and figures["some"] >= SOME
         if figures["aqu"] < LIGHT_QUEUE and figures["ios"] >= LIGHT_IOS:
             self.light.setdefault((device, of_class), []).append(figures["await"])
         return verdict
