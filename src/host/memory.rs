@@ -37,29 +37,53 @@ pub fn lock(what: Locked) -> Result<(), String> {
     mlockall(MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE | on_fault).map_err(said)
 }
 
-/// Unmaps the program's code, so that only what is used from now on comes back (from memory, where it still is): what the start alone needed, such as
-/// the command line's parser, is then neither counted nor locked. Best effort: without it more is kept.
+/// Unmaps the program's code and its loader's tables, so that only what is used from now on comes back (from memory, where it still is): what the
+/// start alone needed, such as the command line's parser and the relocations, is then neither counted nor locked. Best effort: without it more is
+/// kept.
 pub fn forget_start() {
-    let Some((start, length)) = own_code() else { return };
-    #[allow(unsafe_code)]
-    // SAFETY: the range is the one mapping of this program's own code, as the kernel lists it: private, read-only and never written, so each
-    // page comes back from the file with the same content, also while the code in it runs.
-    let _ = unsafe { madvise(start, length, MmapAdvise::MADV_DONTNEED) };
+    for (start, length) in own_file().unwrap_or_default() {
+        #[allow(unsafe_code)]
+        // SAFETY: the range is a mapping of this program's own file, as the kernel lists it: private, read-only and never written, so each page
+        // comes back from the file with the same content, also while code in it runs.
+        let _ = unsafe { madvise(start, length, MmapAdvise::MADV_DONTNEED) };
+    }
 }
 
-/// The mapping that holds this very function, where it may not be written.
-fn own_code() -> Option<(NonNull<c_void>, usize)> {
-    let here = own_code as *const () as usize;
+/// The mappings of the file that holds this very function which nothing has ever written to: its code, and what lies at its beginning. Other
+/// read-only ones may hold what the loader has written and then protected.
+fn own_file() -> Option<Vec<(NonNull<c_void>, usize)>> {
+    let here = own_file as *const () as usize;
     #[allow(clippy::disallowed_methods)] // This process's own table, whatever the root is.
     let table = std::fs::read_to_string("/proc/self/maps").ok()?;
-    let (start, end) = table.lines().find_map(|line| {
-        let mut words = line.split_ascii_whitespace();
-        let (start, end) = words.next()?.split_once('-')?;
-        let [start, end] = [start, end].map(|number| usize::from_str_radix(number, 16).ok());
-        let (start, end) = (start?, end?);
-        ((start..end).contains(&here) && words.next() == Some("r-xp")).then_some((start, end))
-    })?;
-    Some((NonNull::new(std::ptr::with_exposed_provenance_mut(start))?, end - start))
+    let lines: Vec<Mapping<'_>> = table.lines().filter_map(mapping).collect();
+    let code = lines.iter().find(|line| (line.start..line.end).contains(&here) && line.rights == "r-xp")?;
+    let ours = lines.iter().filter(|line| line.file == code.file && never_written(line));
+    ours.map(|line| {
+        Some((NonNull::new(std::ptr::with_exposed_provenance_mut(line.start))?, line.end.checked_sub(line.start)?))
+    })
+    .collect()
+}
+
+/// A line of /proc/PID/maps (proc_pid_maps(5)).
+struct Mapping<'a> {
+    start: usize,
+    end: usize,
+    rights: &'a str,
+    offset: &'a str,
+    /// Device and inode.
+    file: (&'a str, &'a str),
+}
+
+fn mapping(line: &str) -> Option<Mapping<'_>> {
+    let mut words = line.split_ascii_whitespace();
+    let (start, end) = words.next()?.split_once('-')?;
+    let [start, end] = [start, end].map(|number| usize::from_str_radix(number, 16).ok());
+    let (rights, offset) = (words.next()?, words.next()?);
+    Some(Mapping { start: start?, end: end?, rights, offset, file: (words.next()?, words.next()?) })
+}
+
+fn never_written(line: &Mapping<'_>) -> bool {
+    line.rights == "r-xp" || (line.rights == "r--p" && line.offset.bytes().all(|digit| digit == b'0'))
 }
 
 /// Major page faults of this thread so far: each one waited for a disk.
