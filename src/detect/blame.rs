@@ -21,6 +21,9 @@ const TICK_MS: u64 = 10;
 
 type Charges = Vec<(Dev, IoCounters)>;
 
+/// A twentieth of what a group and its children did may be the moment between their readings.
+const SKEW_PART: u64 = 20;
+
 /// Cumulative counters of the last sample, to make windows of.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -167,6 +170,10 @@ fn by_group(
             }
         }
     }
+    for (path, left) in &mut own {
+        let of = all.get(path).map_or(&[][..], Vec::as_slice);
+        left.retain(|one| !of.iter().any(|of| is_skew(one, of)));
+    }
     let mut works = Works::new();
     // The root's counters are the devices' own: what is left there was done by the kernel, or by nobody known.
     for (path, charges) in own.into_iter().filter(|(path, _)| *path != "/") {
@@ -177,6 +184,15 @@ fn by_group(
         }
     }
     works
+}
+
+/// Whether what is left of a group after its children is no more than the moment between the readings of both: only what is too much of that would
+/// be seen, never what is too little, and somebody else would be short of it.
+fn is_skew((dev, left): &(Dev, IoCounters), (of_dev, of): &(Dev, IoCounters)) -> bool {
+    let little = |left: u64, of: u64| left <= of / SKEW_PART;
+    let total = |io: &IoCounters| (io.read_bytes.saturating_add(io.write_bytes), io.reads.saturating_add(io.writes));
+    let ((bytes, operations), (of_bytes, of_operations)) = (total(left), total(of));
+    dev == of_dev && little(bytes, of_bytes) && little(operations, of_operations)
 }
 
 /// What was charged since; everything, where the group is new or was made anew under its old path.
@@ -406,6 +422,28 @@ mod tests {
                 && (hidden.write_bytes_per_s - 30.0 * 1_048_576.0).abs() < 1.0
         );
         assert!((hidden.share_of_operations.unwrap() - 0.3).abs() < 0.001);
+    }
+
+    #[test]
+    fn a_moment_between_two_readings_is_nobodys_work() {
+        let mut node = Node::new(1);
+        let container = format!("{POD}/{}", "a1".repeat(32));
+        for (above, group) in [(0, 0), (7, 500), (9, 500)] {
+            node.group(&container, 0, 0, group);
+            // Read later than its child: a little of what the child did is in it already.
+            node.group(POD, 0, 0, above);
+            node.device(0, 0, 1000);
+            if above != 0 {
+                let blame = node.blame();
+                let names: Vec<_> = shares(&blame[&dev(0)]).into_iter().map(|(name, _)| name).collect();
+                assert!(names.len() == 2 && names.iter().any(|name| name == "unattributed"), "{names:?}");
+            } else {
+                node.blame();
+            }
+        }
+        node.group(POD, 0, 0, 100);
+        node.device(0, 0, 1000);
+        assert_eq!(shares(&node.blame()[&dev(0)]).len(), 2, "a child that is gone did as much");
     }
 
     #[test]
