@@ -34,7 +34,6 @@ soak:
 	tests/e2e/disk/saturation.sh --full
 	tests/e2e/disk/hang.sh
 	NODE_STEWARD="$$(packaging/static.sh)" tests/e2e/disk/hang.sh
-	tests/e2e/vm/watch.sh
 	tests/e2e/vm/kubelet-verdict.sh --check tests/e2e/vm/cases
 	tests/e2e/vm/kubelet-verdict.sh --old --check tests/e2e/vm/cases
 

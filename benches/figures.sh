@@ -1,27 +1,47 @@
 #!/usr/bin/env bash
 # Writes the measured figures into the README, between its two marks, with the commit, the scale and the command of each.
-# It refuses figures from memory: what was not run is not named. Stages whose logs lie in target/test-logs are quoted from them.
+# It refuses figures from memory: what was not run is not named, and each part names the commit that it was run at.
+#
+#   figures.sh [PART...]     runs all parts, or the named ones (bootstrap watch growth healthy saturation hang); what was printed stays in
+#                            target/figures, and the README is made of all that lies there. Stages are quoted from target/test-logs.
 #
 #   RUNS (300), WATCH_SECONDS (600), GROWTH_SECONDS (120) and HEALTHY_MINUTES (30) are the scales of what is run here.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+runs=${RUNS:-300} watch=${WATCH_SECONDS:-600} growth=${GROWTH_SECONDS:-120} healthy=${HEALTHY_MINUTES:-30}
+parts=${*:-bootstrap watch growth healthy saturation hang}
+kept=target/figures
+mkdir -p "$kept"
 block=$(mktemp)
 trap 'rm -f "$block"' EXIT
+export NODE_STEWARD=${NODE_STEWARD:-$PWD/target/release/node-steward}
 
-# bench COMMAND...: its table, indented; figures for programs and kept bounds are left out, a broken bound is quoted as such.
-bench() { { "$@" || true; } | grep -vE '^(\{|(watch|growth|healthy)\.|ok )' | sed 's/^/    /; s/ *$//'; }
+# part NAME WHAT COMMAND...: runs it where it is asked for, and quotes what it printed last. A broken bound is quoted as such.
+part() {
+    name=$1 what=$2
+    shift 2
+    case " $parts " in
+    *" $name "*)
+        { "$@" || true; } >"$kept/$name.out"
+        printf '`%s`, commit %s: %s\n' "$*" "$(git describe --always --dirty --exclude '*')" "$what" >"$kept/$name.title"
+        ;;
+    esac
+    [ -f "$kept/$name.title" ] || return 0
+    cat "$kept/$name.title"
+    printf '\n'
+    # Left out: figures for programs, kept bounds, settings, and the single cases of a table.
+    grep -vE '^(\{|(watch|growth|healthy)\.|ok  |case |learning |settings| +\[|.*: (W0 in ms|the victim alone)|    (\[|[a-z_]+ =))' "$kept/$name.out" | sed 's/^/    /; s/ *$//'
+    printf '\n'
+}
 {
-    printf 'At commit %s. To repeat: `make figures`, after `make test`.\n\n' "$(git describe --always --dirty --exclude '*')"
-    runs=${RUNS:-300} watch=${WATCH_SECONDS:-600} growth=${GROWTH_SECONDS:-120} healthy=${HEALTHY_MINUTES:-30}
-    printf '`benches/bootstrap.sh %s`: one whole run on a fixture of an EKS AL2023 node on tmpfs (facts, unit, settings, preflight, lock, stamp).\n\n' "$runs"
-    bench benches/bootstrap.sh "$runs"
-    printf '\n`benches/watch.sh %s`: the daemon in steady state, all detectors on, beside a real node-problem-detector.\n\n' "$watch"
-    bench benches/watch.sh "$watch"
-    printf '\n`benches/growth.sh %s`: the same on a large node.\n\n' "$growth"
-    bench benches/growth.sh "$growth"
-    printf '\n`tests/healthy/run.sh %s`: builds, unpacking and backups on a healthy machine.\n\n' "$healthy"
-    bench tests/healthy/run.sh "$healthy"
-    printf '\n`make test`, stage by stage:\n\n'
+    printf 'To repeat: `make figures`, after `make test`.\n\n'
+    part bootstrap 'one whole run on a fixture of an EKS AL2023 node on tmpfs (facts, unit, settings, preflight, lock, stamp).' benches/bootstrap.sh "$runs"
+    part watch 'the daemon in steady state, all detectors on, beside a real node-problem-detector.' benches/watch.sh "$watch"
+    part growth 'the same on a large node.' benches/growth.sh "$growth"
+    part saturation 'DiskSaturated, window by window, against a victim that waits three times as long (p95) as on the idle disk.' tests/e2e/disk/saturation.sh --full
+    part hang 'the daemon beside disks that hang, and on one.' tests/e2e/disk/hang.sh
+    part healthy 'builds, unpacking and backups on a healthy machine.' tests/healthy/run.sh "$healthy"
+    printf '`make test`, stage by stage:\n\n'
     printf '| stage | closing line |\n|---|---|\n'
     for name in $(sed 's/ *|.*//; /^#/d' tests/stages); do
         log=target/test-logs/$name.log

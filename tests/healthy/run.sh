@@ -79,7 +79,7 @@ printf '%s\n' "$(awk '{print $1}' /proc/uptime)" >"$memory/idle-to"
 (
     set +e
     while :; do
-        for round in building unpacking backup 'building unpacking' 'unpacking backup' 'building unpacking backup'; do
+        for round in unpacking backup 'building unpacking' 'unpacking backup' building 'building unpacking backup'; do
             printf '%s %s\n' "$(awk '{print $1}' /proc/uptime)" "$round"
             # shellcheck disable=SC2086 # a list of words
             all $round
