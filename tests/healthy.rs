@@ -5,7 +5,8 @@
 //! A mutation is one or more words with arguments, joined by ` && `, all from a third of the turns on. Words:
 //! `stall DISK`; `saturate DISK`; `remount-ro POINT`; `super POINT OPTION`; `look POINT {"errno":5}`; `space POINT KEY VALUE`;
 //! `count PATH` (adds 1, with last_error_time now); `put PATH TEXT` (from the first turn); `page CONTROLLER OFFSET US_PER_S`;
-//! `smart CONTROLLER BYTE VALUE`; `kernel TEXT`.
+//! `smart CONTROLLER BYTE VALUE`; `kernel TEXT`; `new PATH TEXT` (a file that was not recorded, from the first turn, `\n` is a line's end); `starve`
+//! (everything waits for memory); `steal PERCENT`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)] // Plays the operator on scratch copies.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -215,6 +216,14 @@ impl Sick {
                 assert_ne!(self.text(0, path).trim(), text, "{path} does not change");
                 fs::write(self.dir.join("root").join(path.trim_start_matches('/')), text + "\n").unwrap();
             }
+            ("new", [path, text @ ..]) => {
+                assert!(self.read(self.turns.len() - 1, path).is_none(), "{path} is there already");
+                let file = self.dir.join("root").join(path.trim_start_matches('/'));
+                fs::create_dir_all(file.parent().unwrap()).unwrap();
+                fs::write(file, text.join(" ").replace("\\n", "\n") + "\n").unwrap();
+            }
+            ("starve", [""]) => self.waits_for("/proc/pressure/memory"),
+            ("steal", [percent]) => self.steal(percent.parse().unwrap()),
             ("page", [controller, offset, pace]) => {
                 self.page(controller, offset.parse().unwrap(), pace.parse().unwrap())
             }
@@ -265,7 +274,13 @@ impl Sick {
                 add(&mut fields[13], writes * 100);
             })
         });
-        self.change("/proc/pressure/io", |turn, text| {
+        self.waits_for("/proc/pressure/io");
+    }
+
+    /// Six tenths of the time since the last turn that was well.
+    fn waits_for(&self, path: &str) {
+        let start = self.turns[self.from - 1].1;
+        self.change(path, |turn, text| {
             let passed = self.turns[turn].1 - start;
             text.lines()
                 .map(|line| {
@@ -273,6 +288,21 @@ impl Sick {
                     format!("{head}total={}\n", total.parse::<u64>().unwrap() + passed * 600)
                 })
                 .collect()
+        });
+    }
+
+    /// The hypervisor takes so many percent of the CPUs' time: 100 ticks a second each.
+    fn steal(&self, percent: u64) {
+        let start = self.turns[self.from - 1].1;
+        let frozen = self.text(self.from - 1, "/proc/stat");
+        let cpus = frozen.lines().filter(|line| line.starts_with("cpu")).count() as u64 - 1;
+        self.change("/proc/stat", |turn, _| {
+            let ticks = (self.turns[turn].1 - start) / 10 * cpus;
+            let (head, rest) = frozen.split_once('\n').unwrap();
+            let mut fields: Vec<String> = head.split_whitespace().map(str::to_owned).collect();
+            add(&mut fields[8], ticks * percent / 100);
+            add(&mut fields[4], ticks * (100 - percent) / 100);
+            fields.join(" ") + "\n" + rest
         });
     }
 

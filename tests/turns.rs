@@ -120,6 +120,8 @@ fn passing(index: u64, at: Mono) -> Samples {
         switches: None,
     };
     let group = GroupIo { path: format!("/{index}.service"), by_device: vec![(dev, dice.io())] };
+    let daemon = Daemon { unit: format!("{index}.service"), files: 9, files_max: 9, ..Daemon::default() };
+    let limited = GroupTasks { path: format!("/{index}.slice"), tasks: 9, max: 9 };
     let controller = NvmeController { disks: vec![name], ..dice.controller(u32::try_from(index).unwrap()) };
     Samples {
         counters: Sampled::at(at, Reading::fresh(vec![line], "")),
@@ -130,6 +132,9 @@ fn passing(index: u64, at: Mono) -> Samples {
         tasks: Sampled::at(at, Reading::fresh(vec![task], "")),
         groups: Sampled::at(at, Reading::fresh(vec![group], "")),
         nvme: Sampled::at(at, Reading::fresh(vec![controller], "")),
+        daemons: Sampled::at(at, Reading::fresh(vec![daemon], "")),
+        files: Sampled::at(at, Reading::fresh(FileTable::default(), "")),
+        task_room: Sampled::at(at, Reading::fresh(Tasks { groups: vec![limited], ..Tasks::default() }, "")),
         ..Samples::default()
     }
 }

@@ -4,6 +4,9 @@
 mod baseline;
 mod blame;
 mod book;
+mod clock_unsynchronized;
+mod conntrack_nearly_full;
+mod cpu_steal;
 mod disk_latency_high;
 mod disk_saturated;
 mod disk_stalled;
@@ -11,15 +14,21 @@ mod ebs;
 mod filesystem_errors;
 mod filesystem_full;
 mod filesystem_read_only;
+mod fill;
 mod hold;
+mod image_outdated;
 mod io_timeout;
 #[cfg(test)]
 mod made;
+mod memory_pressure_stall;
 mod mounted;
 mod nvme_health;
+mod open_files_nearly_full;
+mod pids_nearly_full;
 #[cfg(test)]
 mod play;
 mod probe_stuck;
+mod reboot_pending;
 mod root_volume_shared;
 mod scene;
 mod shares;
@@ -53,6 +62,14 @@ pub const ALL: &[fn() -> Box<dyn Slot>] = &[
     slot::<filesystem_read_only::FilesystemReadOnly>,
     slot::<filesystem_full::FilesystemFull>,
     slot::<probe_stuck::ProbeStuck>,
+    slot::<memory_pressure_stall::MemoryPressureStall>,
+    slot::<pids_nearly_full::PidsNearlyFull>,
+    slot::<conntrack_nearly_full::ConntrackNearlyFull>,
+    slot::<open_files_nearly_full::OpenFilesNearlyFull>,
+    slot::<clock_unsynchronized::ClockUnsynchronized>,
+    slot::<cpu_steal::CpuSteal>,
+    slot::<reboot_pending::RebootPending>,
+    slot::<image_outdated::ImageOutdated>,
 ];
 
 /// What the next samples should hold: contributors as soon as a disk has work queued or somebody waits for I/O, waiting tasks while a disk has a problem.

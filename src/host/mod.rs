@@ -22,6 +22,7 @@ mod runtime;
 mod service;
 mod signals;
 mod tape;
+mod told;
 mod watched;
 mod write;
 

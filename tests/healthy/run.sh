@@ -41,6 +41,9 @@ sync -f "$work"
 
 set -m
 : >"$memory/config.toml"
+# Where nobody keeps this machine's clock right, that is a true finding after a quarter of an hour, and not what is looked for here.
+python3 -c 'import ctypes, sys; sys.exit(ctypes.CDLL(None).adjtimex((ctypes.c_char * 208)()) == 5)' ||
+    printf '[detect.clock_unsynchronized]\nenabled = false\n' >"$memory/config.toml"
 # shellcheck disable=SC2016 # the inner shell's words
 unshare --mount --propagation private sh -c 'mount -t tmpfs -o mode=755 tmpfs /run && mkdir /run/node-steward && exec "$@"' \
     sh "$program" run --config "$memory/config.toml" </dev/null >"$memory/log" 2>&1 &

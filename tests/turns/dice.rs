@@ -163,6 +163,41 @@ impl Dice {
         }
     }
 
+    pub fn daemon(&mut self, index: u32) -> Daemon {
+        Daemon {
+            unit: format!("{index}.service"),
+            pid: self.small(),
+            start_ticks: self.roll(3),
+            files_max: self.number(),
+            files: self.number(),
+            outdated: self.roll(2) > 0,
+        }
+    }
+
+    pub fn image(&mut self) -> Image {
+        let dates = [
+            "",
+            "2026-01-01",
+            "0000-00-00",
+            "-9999-01-01",
+            "9999-12-31",
+            "2026-01-01T00:00:00Z",
+            "\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}2026",
+        ];
+        let kernels = ["", "6.1.0-9-amd64", "6.1.0-99999999999999999999-amd64", "6.1", "\u{e9}", "..-"];
+        let mut pick = |of: &[&str]| of[usize::try_from(self.roll(of.len() as u64)).unwrap()].to_owned();
+        let (support_end, built, running) = (pick(&dates), pick(&dates), pick(&kernels));
+        let installed = vec![pick(&kernels), pick(&kernels)];
+        Image {
+            os: self.word(),
+            support_end,
+            built,
+            running,
+            kernels: (self.roll(4) > 0).then_some(installed),
+            reboot_required: (self.roll(4) == 0).then(|| self.many(2, |dice, _| dice.word())),
+        }
+    }
+
     /// Anything that the types allow.
     pub fn samples(&mut self, at: Mono) -> Samples {
         let counters = self.many(4, Self::counters);
@@ -241,6 +276,28 @@ impl Dice {
             subsystem: String::new(),
             device: dice.word(),
         });
+        let conntrack =
+            Conntrack { count: self.number(), max: self.number(), dropped: (self.roll(2) > 0).then(|| self.number()) };
+        let task_room = Tasks {
+            tasks: self.number(),
+            pid_max: self.number(),
+            threads_max: self.number(),
+            groups: self.many(3, |dice, index| GroupTasks {
+                path: format!("/g{index}"),
+                tasks: dice.number(),
+                max: dice.number(),
+            }),
+        };
+        let files = FileTable { open: self.number(), max: self.number() };
+        let daemons = self.many(3, Self::daemon);
+        let clock = ClockState {
+            synchronized: self.roll(2) > 0,
+            max_error_us: self.number(),
+            estimated_error_us: self.number(),
+        };
+        let memory = Memory { total_bytes: self.number(), available_bytes: self.number() };
+        let kind = ["t3.large", "t", "m5.large", "", "t4g.", "."][usize::try_from(self.roll(6)).unwrap()].to_owned();
+        let image = self.image();
         Samples {
             counters: self.sampled(at, counters),
             devices: self.sampled(at, devices),
@@ -255,6 +312,14 @@ impl Dice {
             processes: self.sampled(at, processes),
             tasks: self.sampled(at, tasks),
             names: Sampled::default(),
+            conntrack: self.sampled(at, conntrack),
+            task_room: self.sampled(at, task_room),
+            files: self.sampled(at, files),
+            daemons: self.sampled(at, daemons),
+            clock: self.sampled(at, clock),
+            memory: self.sampled(at, memory),
+            instance_type: self.sampled(at, kind),
+            image: self.sampled(at, image),
             kernel_log: KernelLog { records, lost: self.roll(3), unreadable: None },
         }
     }

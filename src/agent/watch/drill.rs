@@ -13,9 +13,9 @@ use crate::model::Reading;
 use crate::model::status::{Part, Standing};
 use crate::model::time::{Mono, Now, Wall};
 use crate::model::watch::{
-    Answer, BlockDevice, BlockedTask, CpuTimes, Dev, DiskCounters, EbsPage, ExtErrors, GroupIo, IoCounters, KernelLog,
-    Layer, Mount, NodePressure, NvmeController, NvmeModel, Place, Pressure, Record, Sampled, Samples, Smart, Space,
-    Stall, Thresholds,
+    Answer, BlockDevice, BlockedTask, Conntrack, CpuTimes, Daemon, Dev, DiskCounters, EbsPage, ExtErrors, FileTable,
+    GroupIo, Image, IoCounters, KernelLog, Layer, Memory, Mount, NodePressure, NvmeController, NvmeModel, Place,
+    Pressure, Record, Sampled, Samples, Smart, Space, Stall, Tasks, Thresholds,
 };
 use crate::sample::guarded::{Pending, Request};
 
@@ -92,6 +92,12 @@ fn samples(turn: u64) -> Samples {
             at,
             vec![group("/kubepods/pod0", turn + bad * 3000), group("/system.slice/a.service", turn + bad * 900)],
         ),
+        conntrack: fresh(at, Conntrack { count: bad, max: SICK, dropped: Some(bad) }),
+        task_room: fresh(at, Tasks { tasks: bad, pid_max: SICK, threads_max: SICK, groups: Vec::new() }),
+        files: fresh(at, FileTable { open: bad, max: SICK }),
+        daemons: fresh(at, vec![daemon(bad)]),
+        image: fresh(at, image(sick)),
+        memory: fresh(at, Memory { total_bytes: 1 << 33, available_bytes: 1 << 26 }),
         tasks: fresh(at, if sick { vec![task()] } else { Vec::new() }),
         kernel_log: KernelLog { records: if sick { records(turn) } else { Vec::new() }, ..KernelLog::default() },
         ..Samples::default()
@@ -228,6 +234,15 @@ fn controller(disk: &str, at: Mono, bad: u64) -> NvmeController {
 fn group(path: &str, work: u64) -> GroupIo {
     let io = IoCounters { read_bytes: work * 4096, write_bytes: work * 4096, reads: work, writes: work };
     GroupIo { path: path.to_owned(), by_device: vec![(dev(0), io), (dev(16), io)] }
+}
+
+fn image(sick: bool) -> Image {
+    let support_end = if sick { "2000-01-01" } else { "9999-01-01" };
+    Image { support_end: support_end.to_owned(), reboot_required: sick.then(Vec::new), ..Image::default() }
+}
+
+fn daemon(bad: u64) -> Daemon {
+    Daemon { unit: "drill.service".to_owned(), pid: 1, files: bad, files_max: SICK, ..Daemon::default() }
 }
 
 fn task() -> BlockedTask {

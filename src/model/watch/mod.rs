@@ -6,6 +6,7 @@ mod kernel_log;
 mod mounts;
 mod node;
 mod nvme;
+mod resources;
 
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +16,7 @@ pub use kernel_log::{KernelLog, Record};
 pub use mounts::{Answer, ExtErrors, Mount, Place, Space};
 pub use node::{CpuTimes, NodePressure, Pressure, Stall, Thresholds};
 pub use nvme::{Bin, EbsPage, Histogram, NvmeController, NvmeModel, Smart};
+pub use resources::{ClockState, Conntrack, Daemon, FileTable, GroupTasks, Image, Memory, Tasks};
 
 use super::Reading;
 use super::time::Mono;
@@ -87,6 +89,22 @@ pub struct Samples {
     pub tasks: Sampled<Vec<BlockedTask>>,
     /// Pods by the names of their log directories.
     pub names: Sampled<Vec<PodName>>,
+    /// /proc/sys/net/netfilter.
+    pub conntrack: Sampled<Conntrack>,
+    /// Tasks and their limits.
+    pub task_room: Sampled<Tasks>,
+    /// /proc/sys/fs/file-nr.
+    pub files: Sampled<FileTable>,
+    /// Daemons that the node needs.
+    pub daemons: Sampled<Vec<Daemon>>,
+    /// The kernel's clock.
+    pub clock: Sampled<ClockState>,
+    /// /proc/meminfo, while somebody waits for memory.
+    pub memory: Sampled<Memory>,
+    /// The cloud's name for this kind of machine.
+    pub instance_type: Sampled<String>,
+    /// What is installed.
+    pub image: Sampled<Image>,
     /// New kernel log records since the last turn.
     pub kernel_log: KernelLog,
 }

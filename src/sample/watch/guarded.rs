@@ -6,11 +6,11 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{nvme, pods};
+use super::{image, nvme, pods};
 use crate::host::Host;
 use crate::model::Reading;
 use crate::model::time::Mono;
-use crate::model::watch::{Answer, KernelLog, Mount, NvmeModel, Place, PodName, Samples, Thresholds, Wants};
+use crate::model::watch::{Answer, Image, KernelLog, Mount, NvmeModel, Place, PodName, Samples, Thresholds, Wants};
 
 pub use super::nvme::Pages;
 
@@ -61,6 +61,8 @@ pub enum Request {
     },
     /// kubelet's eviction thresholds, from its configuration.
     Thresholds,
+    /// What is installed.
+    Image,
 }
 
 /// Its answer, of the same name.
@@ -75,6 +77,8 @@ pub enum Response {
     Nvme(Pages),
     /// To [`Request::Thresholds`].
     Thresholds(Reading<Thresholds>),
+    /// To [`Request::Image`].
+    Image(Reading<Image>),
 }
 
 impl Request {
@@ -85,6 +89,7 @@ impl Request {
             Self::PodNames => mount_of(mounts, "/var/log/pods").to_owned(),
             Self::Nvme { controller } => controller.clone(),
             Self::Thresholds => mount_of(mounts, "/etc/kubernetes").to_owned(),
+            Self::Image => mount_of(mounts, "/usr/lib/modules").to_owned(),
         }
     }
 }
@@ -114,6 +119,7 @@ pub fn answer(host: &Host, request: &Request, thresholds: impl Fn(&Host) -> Read
         Request::PodNames => Response::PodNames(pods::read(host)),
         Request::Nvme { controller } => Response::Nvme(nvme::ask(host, controller)),
         Request::Thresholds => Response::Thresholds(thresholds(host)),
+        Request::Image => Response::Image(image::read(host)),
     }
 }
 
@@ -128,6 +134,8 @@ pub struct Guarded {
     pub(super) names: Option<Reading<Vec<PodName>>>,
     /// kubelet's thresholds.
     pub(super) thresholds: Option<Reading<Thresholds>>,
+    /// What is installed.
+    pub(super) image: Option<Reading<Image>>,
     /// New records of the kernel's log.
     pub kernel_log: KernelLog,
 }
@@ -193,7 +201,7 @@ impl Pending {
         if wants.contributors {
             all.push((Request::PodNames, SELDOM_MS));
         }
-        all.push((Request::Thresholds, HOURLY_MS));
+        all.extend([(Request::Thresholds, HOURLY_MS), (Request::Image, HOURLY_MS)]);
         all
     }
 
@@ -218,6 +226,7 @@ impl Pending {
             (Request::PodNames, Response::PodNames(names)) => self.came.names = Some(names),
             (Request::Nvme { controller }, Response::Nvme(pages)) => self.came.pages.push((controller.clone(), pages)),
             (Request::Thresholds, Response::Thresholds(thresholds)) => self.came.thresholds = Some(thresholds),
+            (Request::Image, Response::Image(image)) => self.came.image = Some(image),
             (request, _) => {
                 self.not_asked(request, "the probe answered another question; this is a bug of node-steward")
             }
@@ -248,6 +257,7 @@ impl Pending {
             Request::PodNames => self.came.names = Some(Reading::failed(why)),
             Request::Nvme { controller } => self.came.pages.push((controller.clone(), Pages::failed(why))),
             Request::Thresholds => self.came.thresholds = Some(Reading::failed(why)),
+            Request::Image => self.came.image = Some(Reading::failed(why)),
         }
     }
 
@@ -378,6 +388,7 @@ mod tests {
             (Request::PodNames, "/"),
             (Request::Nvme { controller: "nvme0".to_owned() }, "nvme0"),
             (Request::Thresholds, "/"),
+            (Request::Image, "/"),
         ] {
             assert_eq!(request.stuck_at(mounts), at);
             let line = serde_json::to_string(&request).unwrap();
@@ -388,6 +399,7 @@ mod tests {
             Response::PodNames(Reading::absent("none")),
             Response::Nvme(Pages::failed("x")),
             Response::Thresholds(Reading::fresh(Thresholds::default(), "y")),
+            Response::Image(Reading::fresh(Image::default(), "z")),
         ] {
             let line = serde_json::to_string(&response).unwrap();
             assert_eq!(serde_json::from_str::<Response>(&line).unwrap(), response, "{line}");

@@ -2,17 +2,21 @@
 //! It refuses every call that may wait for a disk; those come through [`guarded`].
 
 mod cpu;
+mod daemons;
 mod devices;
 mod diskstats;
 mod ext4;
 mod groups;
 pub mod guarded;
+mod image;
+mod limits;
 mod mounts;
 mod nvme;
 mod pods;
 mod pressure;
 mod processes;
 mod raw;
+mod resources;
 mod sources;
 mod stat;
 mod tasks;
@@ -46,6 +50,7 @@ pub struct Watcher {
     why_no_groups: Option<String>,
     processes: Option<processes::Scan>,
     tasks: Option<tasks::Scan>,
+    resources: resources::Source,
 }
 
 impl Watcher {
@@ -112,6 +117,7 @@ impl Watcher {
         let root = groups::root(table);
         self.pressure.read(host, at, root, &mut self.samples.pressure);
         self.ext4(host, at, mounted != Came::Same);
+        self.resources.read(host, at, &mut self.samples);
         self.contributors(host, at, wants.contributors);
         self.samples.tasks.taken = if wants.blocked_tasks { at } else { self.samples.tasks.taken };
         if wants.blocked_tasks {
@@ -208,6 +214,9 @@ impl Watcher {
         }
         if let Some(thresholds) = guarded.thresholds {
             samples.thresholds = Sampled::at(at, thresholds);
+        }
+        if let Some(image) = guarded.image {
+            samples.image = Sampled::at(at, image);
         }
         samples.kernel_log = guarded.kernel_log;
     }

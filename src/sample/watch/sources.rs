@@ -24,6 +24,14 @@ pub fn sources(samples: &Samples) -> Vec<Part> {
         part("process_io", of(&samples.processes, asked)),
         part("blocked_tasks", of(&samples.tasks, "read only while a disk is in trouble")),
         part("pod_names", of(&samples.names, asked)),
+        part("conntrack", of(&samples.conntrack, "")),
+        part("tasks", of(&samples.task_room, "")),
+        part("open_files", of(&samples.files, "")),
+        part("daemons", of(&samples.daemons, "")),
+        part("clock", of(&samples.clock, "")),
+        part("memory", of(&samples.memory, "")),
+        part("instance_type", of(&samples.instance_type, "")),
+        part("image", of(&samples.image, probed)),
         part(
             "kernel_log",
             match &samples.kernel_log.unreadable {
