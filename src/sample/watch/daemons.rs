@@ -45,9 +45,9 @@ pub(super) struct Source {
 }
 
 impl Source {
-    /// Looks at them where it is time.
-    pub(super) fn read(&mut self, host: &Host, at: Mono, mounts: &[Mount], slot: &mut Sampled<Vec<Daemon>>) {
-        if self.read.is_some_and(|read| at.since_ms(read) < EVERY_MS) {
+    /// Looks at them where it is time, or where it is to be done now.
+    pub(super) fn read(&mut self, host: &Host, at: Mono, now: bool, mounts: &[Mount], slot: &mut Sampled<Vec<Daemon>>) {
+        if !now && self.read.is_some_and(|read| at.since_ms(read) < EVERY_MS) {
             return;
         }
         self.read = Some(at);
@@ -183,13 +183,13 @@ mod tests {
         super::super::mounts::parse("1 0 0:20 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n", &mut mounts).unwrap();
         let host = Host::new(root.path()).unwrap();
         let (mut source, mut slot) = (Source::default(), Sampled::default());
-        source.read(&host, Mono(1), &[], &mut slot);
+        source.read(&host, Mono(1), false, &[], &mut slot);
         assert!(matches!(slot.reading, Reading::Absent { .. }));
         put("sys/fs/cgroup/runtime.slice/containerd.service/cgroup.procs", "70\n71\n72\n");
         process(70, "containerd-shim", 5, 64);
         process(71, "containerd", 6, 256);
         let mut look = |source: &mut Source, at: u64| {
-            source.read(&host, Mono(at), &mounts, &mut slot);
+            source.read(&host, Mono(at), false, &mounts, &mut slot);
             slot.value()
                 .unwrap()
                 .iter()
@@ -207,7 +207,7 @@ mod tests {
         process(72, "containerd", 8, 64);
         assert_eq!(look(&mut source, 180_002), [(72, 64, 1000, false)]);
         put("proc/72/limits", "nothing");
-        source.read(&host, Mono(240_002), &mounts, &mut slot);
+        source.read(&host, Mono(240_002), false, &mounts, &mut slot);
         assert!(matches!(slot.reading, Reading::Failed { .. }));
     }
 

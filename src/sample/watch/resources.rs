@@ -17,9 +17,13 @@ const MEMORY_MS: u64 = 60_000;
 /// Of a look's time spent waiting for memory: from here on memory is read at every look.
 const WAITING_SHARE: u64 = 100;
 
+/// The first looks read everything: what that needs of the program is then in memory while it is locked, and not first read from a disk that hangs.
+const FIRST_LOOKS: u32 = 4;
+
 /// What is kept between reads.
 #[derive(Debug, Default)]
 pub(super) struct Source {
+    looks: u32,
     limits: limits::Source,
     daemons: daemons::Source,
     /// The last look, and how long all had waited for memory by then, us.
@@ -29,14 +33,16 @@ pub(super) struct Source {
 impl Source {
     /// Reads what is due.
     pub(super) fn read(&mut self, host: &Host, at: Mono, samples: &mut Samples) {
+        let first = self.looks < FIRST_LOOKS;
+        self.looks = self.looks.saturating_add(1);
         let mounts: &[Mount] = samples.mounts.value().map_or(&[], Vec::as_slice);
-        if due(&samples.conntrack, at, COUNTS_MS) {
+        if first || due(&samples.conntrack, at, COUNTS_MS) {
             samples.conntrack = Sampled::at(at, limits::conntrack(host));
             samples.files = Sampled::at(at, limits::files(host));
             self.limits.tasks(host, at, mounts, &mut samples.task_room);
         }
-        self.daemons.read(host, at, mounts, &mut samples.daemons);
-        if due(&samples.clock, at, CLOCK_MS) {
+        self.daemons.read(host, at, first, mounts, &mut samples.daemons);
+        if first || due(&samples.clock, at, CLOCK_MS) {
             samples.clock = Sampled::at(
                 at,
                 match host.clock_state() {
@@ -46,7 +52,7 @@ impl Source {
                 },
             );
         }
-        if self.waiting(at, samples) || due(&samples.memory, at, MEMORY_MS) {
+        if self.waiting(at, samples) || first || due(&samples.memory, at, MEMORY_MS) {
             samples.memory = Sampled::at(at, memory(host));
         }
         if samples.instance_type.taken == Mono(0) {
