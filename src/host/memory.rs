@@ -1,7 +1,6 @@
 //! Locking this process's pages, so that a disk that hangs cannot take the code of the alarm path away. It refuses to lock where the limit does
 //! not allow it: a later allocation would fail.
 
-use std::ffi::c_void;
 use std::ptr::NonNull;
 
 use nix::errno::Errno;
@@ -41,7 +40,11 @@ pub fn lock(what: Locked) -> Result<(), String> {
 /// start alone needed, such as the command line's parser and the relocations, is then neither counted nor locked. Best effort: without it more is
 /// kept.
 pub fn forget_start() {
-    for (start, length) in own_file().unwrap_or_default() {
+    #[allow(clippy::disallowed_methods)] // This process's own table, whatever the root is.
+    let Ok(table) = std::fs::read_to_string("/proc/self/maps") else { return };
+    let lines: Vec<Mapping<'_>> = table.lines().filter_map(mapping).collect();
+    for (start, length) in own_file(&lines) {
+        let Some(start) = NonNull::new(std::ptr::with_exposed_provenance_mut(start)) else { continue };
         #[allow(unsafe_code)]
         // SAFETY: the range is a mapping of this program's own file, as the kernel lists it: private, read-only and never written, so each page
         // comes back from the file with the same content, also while code in it runs.
@@ -51,17 +54,13 @@ pub fn forget_start() {
 
 /// The mappings of the file that holds this very function which nothing has ever written to: its code, and what lies at its beginning. Other
 /// read-only ones may hold what the loader has written and then protected.
-fn own_file() -> Option<Vec<(NonNull<c_void>, usize)>> {
+fn own_file(lines: &[Mapping<'_>]) -> Vec<(usize, usize)> {
     let here = own_file as *const () as usize;
-    #[allow(clippy::disallowed_methods)] // This process's own table, whatever the root is.
-    let table = std::fs::read_to_string("/proc/self/maps").ok()?;
-    let lines: Vec<Mapping<'_>> = table.lines().filter_map(mapping).collect();
-    let code = lines.iter().find(|line| (line.start..line.end).contains(&here) && line.rights == "r-xp")?;
+    let Some(code) = lines.iter().find(|line| (line.start..line.end).contains(&here) && line.rights == "r-xp") else {
+        return Vec::new();
+    };
     let ours = lines.iter().filter(|line| line.file == code.file && never_written(line));
-    ours.map(|line| {
-        Some((NonNull::new(std::ptr::with_exposed_provenance_mut(line.start))?, line.end.checked_sub(line.start)?))
-    })
-    .collect()
+    ours.filter_map(|line| Some((line.start, line.end.checked_sub(line.start)?))).collect()
 }
 
 /// A line of /proc/PID/maps (proc_pid_maps(5)).

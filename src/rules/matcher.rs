@@ -25,8 +25,8 @@ struct Matcher {
     single: Vec<(&'static Rule, usize, OnceLock<Option<Regex>>)>,
 }
 
-/// Enough for lazy states of all rules; the default would let it grow to megabytes.
-const CACHE_BYTES: usize = 256 << 10;
+/// Room for lazy states, made anew where it is full; the default would let it grow to megabytes.
+const CACHE_BYTES: usize = 128 << 10;
 
 fn matcher() -> Result<&'static Matcher, String> {
     static MATCHER: OnceLock<Result<Matcher, String>> = OnceLock::new();
@@ -56,7 +56,8 @@ pub fn find(record: &Record, at: Mono, names: &[PodName], notes: &mut Notes) -> 
     for index in matcher.set.matches(text) {
         let Some((rule, pattern, single)) = matcher.single.get(index) else { continue };
         let single = single.get_or_init(|| {
-            RegexBuilder::new(rule.patterns.get(*pattern)?).unicode(false).dfa_size_limit(CACHE_BYTES).build().ok()
+            // Only for lines that match already: without room for lazy states it is slower and small.
+            RegexBuilder::new(rule.patterns.get(*pattern)?).unicode(false).dfa_size_limit(0).build().ok()
         });
         let Some(single) = single else { continue };
         let Some(captures) = single.captures(text) else { continue };
