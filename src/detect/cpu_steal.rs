@@ -130,7 +130,10 @@ impl Detector for CpuSteal {
 
 fn finding(rules: &Rules, (steal, idle): (f64, f64), kind: Option<&str>, cpus: u32) -> Finding {
     let percent = steal * 100.0;
-    let baseline = kind.and_then(baseline);
+    let baseline = kind.and_then(baseline).map(|share| match share {
+        A_PART => A_PART.to_owned(),
+        percent => format!("{percent} %"),
+    });
     let mut evidence = vec![
         Evidence::number("taken by the hypervisor", percent, "%"),
         Evidence::number("idle", idle * 100.0, "%"),
@@ -142,7 +145,7 @@ fn finding(rules: &Rules, (steal, idle): (f64, f64), kind: Option<&str>, cpus: u
         (Some(kind), Some(baseline)) => (
             Severity::Warning,
             format!(
-                "{kind} may use {baseline} % of each of its {cpus} CPUs for ever; more costs credits, and they are spent. Let it burst for money \
+                "{kind} may use {baseline} of each of its {cpus} CPUs for ever; more costs credits, and unless it is in unlimited mode they are probably spent. Let it burst for money \
                  (aws ec2 modify-instance-credit-specification, CpuCredits=unlimited), or run this node on a type that is not burstable."
             ),
         ),
@@ -165,13 +168,16 @@ fn finding(rules: &Rules, (steal, idle): (f64, f64), kind: Option<&str>, cpus: u
     }
 }
 
+/// Of a size that is not known here.
+const A_PART: &str = "a part";
+
 /// What a burstable type may use of each CPU for ever; none for other types.
 fn baseline(kind: &str) -> Option<&'static str> {
     let (family, size) = kind.split_once('.')?;
     let mut letters = family.bytes();
     let burstable = letters.next() == Some(b't') && letters.next().is_some_and(|digit| digit.is_ascii_digit());
     let sizes = BASELINES.iter().find(|(of, _)| of.is_empty() || *of == family).filter(|_| burstable)?.1;
-    Some(sizes.iter().find(|(name, _)| *name == size).map_or("a part", |(_, percent)| percent))
+    Some(sizes.iter().find(|(name, _)| *name == size).map_or(A_PART, |(_, percent)| percent))
 }
 
 #[cfg(test)]

@@ -137,6 +137,7 @@ fn finding(rules: &Rules, severity: Severity, (full, some): (f64, f64), memory: 
     ];
     let mut summary = format!("everything waits for memory for {full:.0} % of the time");
     let mut advice = String::new();
+    let mut severity = severity;
     if let Some(memory) = memory {
         let (left, all) = (memory.available_bytes, memory.total_bytes);
         let percent = ratio(left, all) * 100.0;
@@ -145,6 +146,8 @@ fn finding(rules: &Rules, severity: Severity, (full, some): (f64, f64), memory: 
         evidence.push(Evidence::count("of", all_mib, "MiB"));
         summary.push_str(&format!("; {left_mib} of {all_mib} MiB are available ({percent:.0} %)"));
         advice = if percent > PLENTY_PERCENT {
+            // On an otherwise idle node one container at its own limit is everything that runs.
+            severity = Severity::Advice;
             format!(
                 "{left_mib} MiB are available, so the node itself is not short of memory: a cgroup is at its own limit. Look for the one whose memory.pressure grows \
                  (grep . /sys/fs/cgroup/kubepods.slice/*/*/memory.pressure) and raise its limit."
@@ -211,9 +214,10 @@ mod tests {
 
     #[test]
     fn who_is_short_of_memory_is_told_apart() {
-        for (available, words) in
-            [(300, "evictionHard would act earlier on a machine of 8192 MiB"), (5000, "a cgroup is at its own limit")]
-        {
+        for (available, severity, words) in [
+            (300, Severity::Warning, "evictionHard would act earlier on a machine of 8192 MiB"),
+            (5000, Severity::Advice, "a cgroup is at its own limit"),
+        ] {
             let mut kept = Kept::default();
             for turn in 1..8 {
                 let look = made::look::<MemoryPressureStall>(
@@ -227,6 +231,7 @@ mod tests {
                 }
                 if turn == 7 {
                     let finding = &look.findings[0];
+                    assert_eq!(finding.severity, severity);
                     assert!(
                         finding.advice.replace("memory.available=409Mi in ", "").contains(words),
                         "{}",

@@ -18,6 +18,9 @@ pub const PROBE_STUCK: Kind = Kind::new("ProbeStuck");
 /// The detector.
 pub struct ProbeStuck;
 
+/// While the disk answers others, a look is critical only after so many times as long.
+const OVERLOADED_TIMES: u64 = 10;
+
 /// `[detect.probe_stuck]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -59,8 +62,8 @@ impl Detector for ProbeStuck {
         severity: Severity::Critical,
         condition: Condition::DiskIO,
         may_cordon: true,
-        meaning: "A program that only asked how full a file system is has not been answered: the disk, the network storage or the FUSE server behind it hangs, and so \
-                  does every other program that touches it.",
+        meaning: "A look at a directory, or at the disk beneath one of the node's own, has not been answered: the disk, the network storage or the FUSE server behind it \
+                  hangs, and so does every other program that touches it.",
         advice: "Find what is behind the mount point. A disk: see DiskStalled. A network or FUSE file system: its server. What hangs on it ends only when it answers, or with the node.",
     }];
 
@@ -120,6 +123,13 @@ fn finding(rules: &Rules, scene: &Scene<'_>, subject: &str, kept: &Kept) -> Find
         evidence.push(Evidence::text("source", mount.source.clone()));
     }
     let device = mount.and_then(|mount| scene.device(mount.dev));
+    // A disk that answers others is overloaded rather than gone, unless it goes on for long.
+    let answers = |disk: &String| scene.disks.iter().any(|window| window.name == *disk && window.completions > 0);
+    let overloaded = device.is_some_and(|device| device.disks.iter().any(answers) || answers(&device.name));
+    if overloaded {
+        evidence.push(Evidence::text("the disk", "answers others"));
+    }
+    let critical_ms = rules.critical_after.ms().saturating_mul(if overloaded { OVERLOADED_TIMES } else { 1 });
     let summary = if kept.answered > 0 {
         format!("{subject}: answers again, after {seconds} s")
     } else {
@@ -128,7 +138,7 @@ fn finding(rules: &Rules, scene: &Scene<'_>, subject: &str, kept: &Kept) -> Find
     Finding {
         kind: PROBE_STUCK,
         subject: subject.to_owned(),
-        severity: if kept.for_ms >= rules.critical_after.ms() { Severity::Critical } else { Severity::Warning },
+        severity: if kept.for_ms >= critical_ms { Severity::Critical } else { Severity::Warning },
         summary,
         advice: String::new(),
         evidence,
@@ -138,9 +148,12 @@ fn finding(rules: &Rules, scene: &Scene<'_>, subject: &str, kept: &Kept) -> Find
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::super::made;
+    use super::super::scene::Past;
     use super::*;
-    use crate::model::watch::{Dev, Place, Samples, Space};
+    use crate::model::watch::{Dev, DiskCounters, Place, Samples, Space};
 
     const NONE: [&str; 0] = [];
     const SPACE: Space = Space { total_bytes: 1, available_bytes: 1, inodes: 0, inodes_free: 0, read_only: false };
@@ -170,6 +183,32 @@ mod tests {
         assert_eq!(play(40, looked()), ["ProbeStuck /mnt/fuse critical"], "the same look does not count twice");
         assert_eq!(play(50, Answer::NotAsked { why: "x".into() }), ["ProbeStuck /mnt/fuse critical"]);
         assert_eq!(play(60, looked()), NONE);
+    }
+
+    #[test]
+    fn a_disk_that_answers_others_is_given_more_time() {
+        let play = |done: u64, for_ms: u64| {
+            let (mut past, mut memory, mut severity) = (Past::default(), BTreeMap::new(), None);
+            for (at, reads) in [(10, 100), (20, 100 + done)] {
+                let place = Place { path: "/".into(), role: "root".into(), answer: Answer::Stuck { for_ms } };
+                let whole = made::device("nvme0n1", Dev { major: 259, minor: 0 }, "nvme0n1");
+                let counters = DiskCounters { name: "nvme0n1".into(), reads, in_flight: 9, ..Default::default() };
+                let samples = Samples {
+                    places: made::fresh(at, vec![place]),
+                    devices: made::fresh(at, vec![whole, made::device("nvme0n1p1", made::ROOT, "nvme0n1")]),
+                    counters: made::fresh(at, vec![counters]),
+                    ..made::samples(at, vec![made::mount(1, made::ROOT, "/", "ext4", "rw")])
+                };
+                let (now, active) = (made::now(at), BTreeSet::new());
+                let scene = Scene::new(&now, &samples, &active, &mut past);
+                let look = ProbeStuck::look(&Rules::default(), &mut memory, &scene);
+                severity = look.findings.first().map(|finding| finding.severity);
+            }
+            severity
+        };
+        assert_eq!(play(0, 60_000), Some(Severity::Critical));
+        assert_eq!(play(50, 60_000), Some(Severity::Warning));
+        assert_eq!(play(50, 300_000), Some(Severity::Critical));
     }
 
     #[test]

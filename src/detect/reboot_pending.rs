@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::scene::Scene;
 use super::slot::{Detector, Look};
+use crate::model::Reading;
 use crate::model::problem::{Condition, Entry, Evidence, Finding, Kind, Severity};
 use crate::model::watch::{Daemon, Image};
 
@@ -44,6 +45,9 @@ impl Detector for RebootPending {
         let packages = now.reboot_required.as_deref();
         if newer.is_none() && packages.is_none() && outdated.is_empty() {
             // Nothing found is only good news where somebody could have found something.
+            if let Reading::Failed { why } = &daemons.reading {
+                return Look::unknown(why.clone());
+            }
             if now.kernels.is_none() && daemons_now.is_empty() {
                 return Look::unknown("there is no list of installed kernels, and no daemon that is known");
             }
@@ -72,8 +76,10 @@ fn finding(now: &Image, newer: Option<&str>, packages: Option<&[String]>, outdat
         reasons.push(format!("the program of {names} was replaced while it runs"));
         evidence.push(Evidence::text("runs a program that was replaced", names));
     }
-    let advice = if newer.is_none() && packages.is_none() {
-        format!("systemctl restart {}: their containers go on running.", units.join(" "))
+    let advice = if newer.is_none() && packages.is_none() && !units.iter().any(|unit| stops_others(unit)) {
+        let note =
+            if units.iter().all(|unit| leaves_containers(unit)) { ": their containers go on running" } else { "" };
+        format!("systemctl restart {}{note}.", units.join(" "))
     } else {
         "Replace this node by one of a newer image; or `kubectl drain` it, reboot it, and uncordon it.".to_owned()
     };
@@ -86,6 +92,15 @@ fn finding(now: &Image, newer: Option<&str>, packages: Option<&[String]>, outdat
         evidence,
         device: None,
     }
+}
+
+/// Restarted alone they take others along: the bus its clients, docker its containers.
+fn stops_others(unit: &str) -> bool {
+    unit.starts_with("dbus") || unit == "docker.service"
+}
+
+fn leaves_containers(unit: &str) -> bool {
+    ["kubelet.service", "containerd.service", "crio.service"].contains(&unit) || unit.starts_with("k3s")
 }
 
 /// A part of a version: numbers count as such and are newer than words.
@@ -128,7 +143,6 @@ fn newest<'a>(installed: &'a [String], running: &str) -> Option<&'a str> {
 mod tests {
     use super::super::made;
     use super::*;
-    use crate::model::Reading;
     use crate::model::status::Standing;
     use crate::model::watch::{Sampled, Samples};
 

@@ -77,9 +77,15 @@ impl Span {
     }
 }
 
+const DAY_MS: u64 = 86_400_000;
+
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", humantime::format_duration(core::time::Duration::from_millis(self.ms)))
+        // humantime counts in months of 30.44 days from there on, and nobody recognises 90 days.
+        match self.ms.checked_div(DAY_MS) {
+            Some(days) if days > 1 && self.ms.checked_rem(DAY_MS) == Some(0) => write!(f, "{days}days"),
+            _ => write!(f, "{}", humantime::format_duration(core::time::Duration::from_millis(self.ms))),
+        }
     }
 }
 

@@ -62,8 +62,7 @@ pub fn answer(known: &Known, question: Value) -> Value {
     let answer = match serde_json::from_value(question) {
         Ok(Ask::Settings) => serde_json::to_value(texts(&host, config)),
         Ok(Ask::Guarded { requests }) => {
-            let answer = |request| guarded::answer(&host, request, |host| thresholds(host, &known.kubelet));
-            serde_json::to_value(requests.iter().map(answer).collect::<Vec<_>>())
+            serde_json::to_value(guarded::answer(&host, &requests, |host| thresholds(host, &known.kubelet)))
         }
         Ok(Ask::Reservations) => Ok((known.reservations)(&host, config)),
         Ok(Ask::Textfile { path, text }) => serde_json::to_value(textfile(&host, path, text)),

@@ -10,7 +10,9 @@ use super::{image, nvme, pods};
 use crate::host::Host;
 use crate::model::Reading;
 use crate::model::time::Mono;
-use crate::model::watch::{Answer, Image, KernelLog, Mount, NvmeModel, Place, PodName, Samples, Thresholds, Wants};
+use crate::model::watch::{
+    Answer, Dev, Image, KernelLog, Mount, NvmeModel, Place, PodName, Samples, Thresholds, Wants,
+};
 
 pub use super::nvme::Pages;
 
@@ -103,14 +105,26 @@ fn mount_of<'a>(mounts: &'a [Mount], path: &str) -> &'a str {
     points.max_by_key(|point| point.len()).unwrap_or("/")
 }
 
-/// Answers a question, in a probe child. `thresholds` is what the caller knows of kubelet's configuration.
-pub fn answer(host: &Host, request: &Request, thresholds: impl Fn(&Host) -> Reading<Thresholds>) -> Response {
+/// Answers questions, in a probe child. `thresholds` is what the caller knows of kubelet's configuration.
+pub fn answer(host: &Host, requests: &[Request], thresholds: impl Fn(&Host) -> Reading<Thresholds>) -> Vec<Response> {
+    let mut waited = BTreeSet::new();
+    requests.iter().map(|request| answer_one(host, request, &thresholds, &mut waited)).collect()
+}
+
+/// `waited` holds the disks that have been asked: several directories of one disk are no reason to ask it twice.
+fn answer_one(
+    host: &Host,
+    request: &Request,
+    thresholds: &impl Fn(&Host) -> Reading<Thresholds>,
+    waited: &mut BTreeSet<Dev>,
+) -> Response {
     match request {
         Request::Look { path, role } => {
             let answer = host.look(Path::new(path));
             // What is at a directory, memory knows: only the disk can say that it is there. A pod's own disk is not asked.
             if role != OTHERS
                 && let Answer::Looked { dev, .. } = &answer
+                && waited.insert(*dev)
             {
                 host.wait_for_disk(*dev);
             }
@@ -286,9 +300,9 @@ impl Pending {
     ) {
         let all = self.all(samples, wants);
         self.forget(&all);
-        for (request, _) in all {
-            let response = answer(host, &request, &thresholds);
-            self.answered(&request, response);
+        let requests: Vec<_> = all.into_iter().map(|(request, _)| request).collect();
+        for (request, response) in requests.iter().zip(answer(host, &requests, thresholds)) {
+            self.answered(request, response);
         }
     }
 }
