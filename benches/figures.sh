@@ -2,14 +2,17 @@
 # Writes the measured figures into the README, between its two marks, with the commit, the scale and the command of each.
 # It refuses figures from memory: what was not run is not named, and each part names the commit that it was run at.
 #
-#   figures.sh [PART...]     runs all parts, or the named ones (bootstrap watch growth healthy saturation hang); what was printed stays in
-#                            target/figures, and the README is made of all that lies there. Stages are quoted from target/test-logs.
+#   figures.sh [PART...]     runs all parts, or the named ones (bootstrap watch growth healthy saturation hang), or none; what was printed stays
+#                            in target/figures, and the README is made of all that lies there. Stages are quoted from target/test-logs.
 #
 #   RUNS (300), WATCH_SECONDS (600), GROWTH_SECONDS (120) and HEALTHY_MINUTES (30) are the scales of what is run here.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 runs=${RUNS:-300} watch=${WATCH_SECONDS:-600} growth=${GROWTH_SECONDS:-120} healthy=${HEALTHY_MINUTES:-30}
 parts=${*:-bootstrap watch growth healthy saturation hang}
+for part in $parts; do
+    case $part in bootstrap | watch | growth | healthy | saturation | hang | none) ;; *) sed -n '2,/^set/s/^# \{0,1\}//p' "$0" >&2; exit 2 ;; esac
+done
 kept=target/figures
 mkdir -p "$kept"
 block=$(mktemp)

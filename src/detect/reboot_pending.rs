@@ -48,8 +48,12 @@ impl Detector for RebootPending {
             if let Reading::Failed { why } = &daemons.reading {
                 return Look::unknown(why.clone());
             }
-            if now.kernels.is_none() && daemons_now.is_empty() {
-                return Look::unknown("there is no list of installed kernels, and no daemon that is known");
+            // A list without the kernel that runs is not the list of those that could be booted here.
+            let listed = now.kernels.as_ref().is_some_and(|kernels| kernels.contains(&now.running));
+            if !listed && daemons_now.is_empty() {
+                return Look::unknown(
+                    "there is no list of installed kernels that holds the running one, and no daemon that is known",
+                );
             }
             return Look::at(Vec::new());
         }
@@ -201,7 +205,9 @@ mod tests {
             said(&one)
         );
         assert_eq!(look(image(None, None), made::fresh(1, vec![daemon(false)])), Look::at(Vec::new()));
-        assert_eq!(look(image(Some(&[]), None), Sampled::default()), Look::at(Vec::new()));
+        assert_eq!(look(image(Some(&["6.1.0-9-amd64"]), None), Sampled::default()), Look::at(Vec::new()));
+        let elsewhere = look(image(Some(&[]), None), Sampled::default());
+        assert!(matches!(elsewhere.standing, Standing::Unknown { .. }), "kernels that are kept elsewhere");
         let blind = look(image(None, None), Sampled::at(crate::model::time::Mono(1), Reading::absent("no cgroups")));
         assert!(matches!(blind.standing, Standing::Unknown { .. }));
         let none = made::look::<RebootPending>(&mut (), 1, &Samples::default(), &Default::default());

@@ -100,9 +100,17 @@ equal "the old one's helper is gone: processes of the unit" 2 "$(inside cat "/sy
 echo "== steady state"
 lines() { inside journalctl -u node-steward -o cat --no-pager | wc -l; }
 sleep 3
-before=$(lines); written=$(inside stat -c %Y /run/node-steward/state.json)
-sleep 10
-equal "a healthy steady state logs nothing" "$before" "$(lines)"
+# A finding about the machine beneath (a kernel line of an earlier test that grows old) may end in the middle of it: that is not steady. A line
+# that comes with every turn, or every few, is in each of the three.
+silent=no
+for _ in 1 2 3; do
+    before=$(lines); written=$(inside stat -c %Y /run/node-steward/state.json)
+    sleep 10
+    after=$(lines)
+    [ "$before" != "$after" ] || { silent=yes; break; }
+    inside journalctl -u node-steward -o cat --no-pager | tail -n $((after - before)) | sed 's/^/note: logged meanwhile: /'
+done
+equal "a healthy steady state logs nothing for ten seconds, ten turns" yes "$silent"
 printf 'note: state written %s s before the end of it\n' "$(($(inside date +%s) - written))"
 exposure=$(inside systemd-analyze security node-steward 2>/dev/null | sed -n 's/.*level for node-steward.service: \([0-9.]*\).*/\1/p')
 claimed=$(sed -n 's/.*offline=yes. says \([0-9.]*\) for this unit.*/\1/p' "$repo/systemd/node-steward.service")

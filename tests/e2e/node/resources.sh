@@ -104,13 +104,13 @@ before=$(cat /proc/sys/kernel/pid_max)
 if [ "$(printf '6.14\n%s\n' "$(uname -r | cut -d- -f1)" | sort -V | head -n 1)" != 6.14 ]; then
     lacks "this kernel has one pid_max for all namespaces (before 6.14)"
 else
-unshare --mount --pid --fork --kill-child sh "$work/ids.sh" "$tasks" "$NODE_STEWARD" "$work/turn.json" "$work/turn.err"
-case $? in
-    0) finds warning PidsNearlyFull node ;;
-    3) lacks "a namespace that may set its own pid_max" ;;
-    *) bad "run --once in a namespace of process ids: $(tail -n 1 "$work/turn.err")" ;;
-esac
-[ "$(cat /proc/sys/kernel/pid_max)" = "$before" ] || bad "pid_max of the machine has changed"
+    unshare --mount --pid --fork --kill-child sh "$work/ids.sh" "$tasks" "$NODE_STEWARD" "$work/turn.json" "$work/turn.err"
+    case $? in
+        0) finds warning PidsNearlyFull node ;;
+        3) lacks "a namespace that may set its own pid_max" ;;
+        *) bad "run --once in a namespace of process ids: $(tail -n 1 "$work/turn.err")" ;;
+    esac
+    [ "$(cat /proc/sys/kernel/pid_max)" = "$before" ] || bad "pid_max of the machine has changed"
 fi
 
 # 3. Tasks of a cgroup: v2, or v1's pids hierarchy.

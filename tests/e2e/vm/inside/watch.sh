@@ -26,6 +26,8 @@ mkdir -p /results
 echo "kubelet's disk is $disk; $(node-steward --version); $(systemctl --version | head -n 1)"
 await 150 "the daemon and the steady pod run" running || { systemctl status --no-pager -n 20 node-steward kubelet; journalctl -b --no-pager -u kubelet | tail -n 5; }
 await 120 "a baseline is learned" baseline
+# What the unit forbids must not be what the daemon needs.
+verdict "under its unit it may read all that it asks for" sh -c 'node-steward status -o json | jq -e "[.sources[] | select((.why // \"\") | test(\"[Pp]ermi|EPERM|EACCES\"))] == [] and (.sources | any(.name == \"clock\" and .state == \"working\"))" || { node-steward status -o json | jq -c .sources; exit 1; }'
 verdict "no problem above advice so far" sh -c 'node-steward problems -o json | jq -e "[.problems[] | select(.severity != \"advice\")] == []" || { node-steward problems; exit 1; }'
 
 cp greedy.json /etc/kubernetes/manifests/
