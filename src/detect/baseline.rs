@@ -42,7 +42,9 @@ pub struct Baseline {
 pub struct Expected {
     /// Median of quiet windows, ms.
     pub ms: f64,
-    /// Another class stood in.
+    /// The same of a small request, ms.
+    pub small_ms: f64,
+    /// Another class stood in for either.
     pub borrowed: bool,
 }
 
@@ -82,16 +84,22 @@ impl Baseline {
     /// takes less than a smaller one; and a smaller class times the ratio of the sizes, for the larger request could be split and its parts done one
     /// after the other. The lowest of those bounds counts.
     pub fn expected(&self, mean_bytes: u64, lesson: &Lesson) -> Option<Expected> {
+        let (ms, borrowed) = self.median_ms(mean_bytes, lesson)?;
+        let (small_ms, small_borrowed) = self.median_ms(1, lesson)?;
+        Some(Expected { ms, small_ms, borrowed: borrowed || small_borrowed })
+    }
+
+    /// The time, and whether another class stood in.
+    fn median_ms(&self, mean_bytes: u64, lesson: &Lesson) -> Option<(f64, bool)> {
         let own = class_of(mean_bytes);
+        if let Some(ms) = self.classes.get(own).and_then(|class| class.median_ms(lesson)) {
+            return Some((ms, false));
+        }
         let bound = |(at, class): (usize, &Class)| {
             let ms = class.median_ms(lesson)?;
             Some(if at < own { ms * ratio(mean_bytes, class.mean_bytes().max(1)).max(1.0) } else { ms })
         };
-        if let Some(ms) = self.classes.get(own).and_then(|class| class.median_ms(lesson)) {
-            return Some(Expected { ms, borrowed: false });
-        }
-        let ms = self.classes.iter().enumerate().filter_map(bound).min_by(f64::total_cmp)?;
-        Some(Expected { ms, borrowed: true })
+        Some((self.classes.iter().enumerate().filter_map(bound).min_by(f64::total_cmp)?, true))
     }
 
     /// Whether any class was seen enough.

@@ -1,5 +1,5 @@
-//! `DiskSaturated`: requests queue, take several times as long as on the quiet disk, and programs wait for them, all three at once. Each sign alone
-//! raises false alarms. It refuses to judge a disk that it does not know yet, or a kernel that does not tell who waits.
+//! `DiskSaturated`: requests queue, make others wait several times as long as on the quiet disk, and programs wait for them, all three at once. Each
+//! sign alone raises false alarms. It refuses to judge a disk that it does not know yet, or a kernel that does not tell who waits.
 
 use std::collections::BTreeMap;
 
@@ -19,9 +19,6 @@ use crate::model::watch::{BlockDevice, Dev};
 /// The name of the problem.
 pub const DISK_SATURATED: Kind = Kind::new("DiskSaturated");
 
-/// The kernel counts time in ms: a disk that needs less than a tenth of one may show none at all.
-const CLOCK_MS: f64 = 0.1;
-
 /// The detector.
 pub struct DiskSaturated;
 
@@ -31,7 +28,7 @@ pub struct DiskSaturated;
 pub struct Rules {
     /// A window is saturated with a mean queue of so many requests (one of more than 256 KiB counts as several, as volumes count)...
     pub queue: f64,
-    /// ...that take so many times as long as on the quiet disk...
+    /// ...behind which a small request takes so many times as long as on the quiet disk...
     pub latency_times: f64,
     /// ...while some task waits for I/O for such a share of the time, in percent.
     pub pressure_percent: f64,
@@ -136,7 +133,7 @@ impl Detector for DiskSaturated {
         severity: Severity::Warning,
         condition: Condition::DiskIO,
         may_cordon: false,
-        meaning: "More I/O is asked of the disk than it can do: requests queue, take several times as long as on the quiet disk, and programs wait for them. Container starts, image pulls, logs and kubelet's own writes slow down.",
+        meaning: "More I/O is asked of the disk than it can do: requests queue, make each other wait several times as long as on the quiet disk, and programs wait for them. Container starts, image pulls, logs and kubelet's own writes slow down.",
         advice: "Look at who does the I/O: move or limit that workload, give the disk more IOPS and throughput, or move container state to another disk.",
     }];
 
@@ -192,7 +189,7 @@ impl Kept {
         {
             // An idle window inside a problem has no latency of its own: what was seen last stands.
             let newest = known.zip(window.await_ms());
-            self.finding = newest.map(|(known, ms)| finding(window, some, known, ms)).or(self.finding.take());
+            self.finding = newest.map(|(known, ms)| finding(rules, window, some, known, ms)).or(self.finding.take());
         }
     }
 }
@@ -206,13 +203,19 @@ fn sign(rules: &Rules, window: &DiskWindow, some_percent: f64, known: Option<Exp
         // Nothing came through: either nothing was asked for, or all of it hangs.
         return Some(if window.in_flight == 0 { Sign::Well } else { Sign::Neither });
     };
-    let times = ms / known?.ms.max(rules.baseline_floor_ms);
+    let times = delay(ms, known?, rules.baseline_floor_ms);
     let sick = window.depth() >= rules.queue && times >= rules.latency_times && some_percent >= rules.pressure_percent;
     Some(match sick {
         true => Sign::Sick,
         false if times < rules.clear_latency_times => Sign::Well,
         false => Sign::Neither,
     })
+}
+
+/// How many times as long as on the quiet disk a small request takes now: what this window's requests waited beyond their own time, a small one waits
+/// as well. Large requests are slow by themselves, and a few of them may make everybody else wait long before they are several times as slow.
+fn delay(ms: f64, known: Expected, floor_ms: f64) -> f64 {
+    (ms - known.ms + known.small_ms).max(0.0) / known.small_ms.max(floor_ms)
 }
 
 fn no_pressure(scene: &Scene<'_>) -> Option<String> {
@@ -243,7 +246,7 @@ fn standing(rules: &Rules, memory: &BTreeMap<String, Kept>) -> Standing {
     Standing::Learning { why: format!("no baseline yet: {shown}{more}") }
 }
 
-fn finding(window: &DiskWindow, some_percent: f64, known: Expected, ms: f64) -> Finding {
+fn finding(rules: &Rules, window: &DiskWindow, some_percent: f64, known: Expected, ms: f64) -> Finding {
     let name = &window.name;
     let (reads, writes) = (window.per_s(window.done.reads), window.per_s(window.done.writes));
     let mib = 1024.0 * 1024.0;
@@ -251,6 +254,7 @@ fn finding(window: &DiskWindow, some_percent: f64, known: Expected, ms: f64) -> 
         Evidence::text("device", name),
         Evidence::number("await", ms, "ms"),
         Evidence::number("await when quiet", known.ms, "ms"),
+        Evidence::number("a small request takes", delay(ms, known, rules.baseline_floor_ms), "times as long"),
         Evidence::number("queue", window.aqu(), "requests"),
         Evidence::number("waiting for I/O", some_percent, "%"),
         Evidence::number("reads", reads, "/s"),
@@ -269,8 +273,8 @@ fn finding(window: &DiskWindow, some_percent: f64, known: Expected, ms: f64) -> 
         subject: name.clone(),
         severity: Severity::Warning,
         summary: format!(
-            "{name}: a request takes {ms:.1} ms, {:.1} times as long as on the quiet disk, {:.0} are queued, and programs wait {some_percent:.0} % of the time",
-            ms / known.ms.max(CLOCK_MS),
+            "{name}: a request takes {ms:.1} ms ({:.1} ms on the quiet disk), {:.0} are queued, and programs wait {some_percent:.0} % of the time",
+            known.ms,
             window.aqu()
         ),
         advice: String::new(),
@@ -336,6 +340,22 @@ mod tests {
     }
 
     #[test]
+    fn large_requests_that_are_hardly_slower_make_small_ones_wait() {
+        let mut play: Play<DiskSaturated> = Play::new(&["nvme0n1"]);
+        (0..30).for_each(|_| drop(play.window(10_000, Load { us: 2000, ..QUIET }, 3)));
+        let large = Load { operations: 60, bytes: 400 << 10, us: 8000, in_flight: 0, busy_ms: 480 };
+        (0..31).for_each(|_| drop(play.window(10_000, large, 3)));
+        let mut now = |us, some| {
+            let load = Load { operations: 1500, us, in_flight: 3, busy_ms: 10_000, ..large };
+            play.window(10_000, load, some).disks.first().and_then(|disk| disk.saturated_now)
+        };
+        // 2.5 times as long as it takes itself, and 12 ms in which a request of 2 ms waits.
+        assert_eq!(now(20_000, 60), Some(true));
+        assert_eq!(now(20_000, 5), Some(false), "and nobody waits");
+        assert_eq!(now(11_500, 60), Some(false), "3.5 ms more: 2.75 times as long");
+    }
+
+    #[test]
     fn it_is_silent_before_it_knows_the_disk() {
         let mut play: Play<DiskSaturated> = Play::new(&["nvme0n1", "nvme1n1"]);
         assert_eq!(signs(&mut play, 10_000, "ssssssssss"), "..........");
@@ -355,6 +375,7 @@ mod tests {
         let [finding] = look.findings.as_slice() else { panic!("{look:?}") };
         let number = |name: &str| finding.evidence.iter().find(|one| one.name == name).unwrap().value.as_f64().unwrap();
         assert_eq!((finding.subject.as_str(), number("await"), number("queue")), ("nvme0n1", 10.0, 30.0));
+        assert!((number("a small request takes") - 10.0 / 1.5).abs() < 0.1, "the least that counts is 1.5 ms");
         assert!((number("await when quiet") - 0.6).abs() < 0.02 && (number("waiting for I/O") - 60.0).abs() < 1e-9);
         assert_eq!(look.disks.first().unwrap().saturated_now, Some(true));
         // A turn that brings nothing new says the same again.

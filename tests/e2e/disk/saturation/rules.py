@@ -1,6 +1,7 @@
 """The rules that are compared: the usual ones, and rule C worked out here a second time, apart from the daemon.
-It refuses to say "not saturated" where it has no baseline: that is None. Rule C came with a queue in requests and without a least latency; both were
-added after a first run, on other disks and with another seed than the ones that are drawn now."""
+It refuses to say "not saturated" where it has no baseline: that is None. Rule C came with a queue in requests, without a least latency and with the
+latency of the window's own size of request; the first two were changed after a first run, the third after a second, each on other disks and with
+another seed than the ones that are drawn now."""
 import statistics
 
 BASELINES = {
@@ -21,8 +22,8 @@ def size_class(figures):
 
 
 class RuleC:
-    """aqu-sz >= 4 (in operations of at most 256 KiB) and await >= 3 W0 and PSI some >= 10 %, with W0 the median await of the light windows of
-    the same size class, at least 1.5 ms."""
+    """aqu-sz >= 4 (in operations of at most 256 KiB), PSI some >= 10 %, and await - W0 + S0 >= 3 S0: what the window's requests waited beyond their
+    own time W0 (the median await of the light windows of the same size class) makes a small one, whose own time is S0 (at least 1.5 ms), wait too."""
 
     def __init__(self, windows_needed):
         self.needed, self.light = windows_needed, {}
@@ -34,13 +35,14 @@ class RuleC:
     def look(self, device, figures):
         """The verdict by what was known before this window; then the window is learned from."""
         of_class = size_class(figures)
-        light = self.baseline(device, of_class)
+        light, small = self.baseline(device, of_class), self.baseline(device, "small")
         verdict = None
         if figures["ios"] == 0:
             verdict = False
-        elif light is not None:
+        elif light is not None and small is not None:
             queue = figures["aqu"] * max(1, figures["bytes"] / OPERATION)
-            verdict = queue >= QUEUE and figures["await"] >= TIMES_LIGHT * max(light, LEAST_MS) and figures["some"] >= SOME
+            takes = figures["await"] - light + small
+            verdict = queue >= QUEUE and takes >= TIMES_LIGHT * max(small, LEAST_MS) and figures["some"] >= SOME
         if figures["aqu"] < LIGHT_QUEUE and figures["ios"] >= LIGHT_IOS:
             self.light.setdefault((device, of_class), []).append(figures["await"])
         return verdict
