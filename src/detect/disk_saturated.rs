@@ -28,7 +28,7 @@ pub struct DiskSaturated;
 pub struct Rules {
     /// A window is saturated with a mean queue of so many requests (one of more than 256 KiB counts as several, as volumes count)...
     pub queue: f64,
-    /// ...behind which a small request takes so many times as long as on the quiet disk...
+    /// ...behind which a small synced write takes so many times as long as on the quiet disk...
     pub latency_times: f64,
     /// ...while some task waits for I/O for such a share of the time, in percent.
     pub pressure_percent: f64,
@@ -50,8 +50,8 @@ pub struct Rules {
     pub baseline_windows: u32,
     /// For how long they are kept, at least.
     pub baseline_keep: Span,
-    /// No disk is held to less than this, in ms: what a program that syncs needs besides the disk hides several times as little.
-    pub baseline_floor_ms: f64,
+    /// What a small synced write needs besides the disk, in ms: it takes that much longer on any disk, and a fast disk may slow down more before it is felt.
+    pub besides_ms: f64,
 }
 
 impl Default for Rules {
@@ -69,7 +69,7 @@ impl Default for Rules {
             quiet_operations: 20,
             baseline_windows: 30,
             baseline_keep: Span::minutes(60),
-            baseline_floor_ms: 1.5,
+            besides_ms: 0.8,
         }
     }
 }
@@ -203,7 +203,7 @@ fn sign(rules: &Rules, window: &DiskWindow, some_percent: f64, known: Option<Exp
         // Nothing came through: either nothing was asked for, or all of it hangs.
         return Some(if window.in_flight == 0 { Sign::Well } else { Sign::Neither });
     };
-    let times = delay(ms, known?, rules.baseline_floor_ms);
+    let times = delay(rules, ms, known?);
     let sick = window.depth() >= rules.queue && times >= rules.latency_times && some_percent >= rules.pressure_percent;
     Some(match sick {
         true => Sign::Sick,
@@ -212,10 +212,11 @@ fn sign(rules: &Rules, window: &DiskWindow, some_percent: f64, known: Option<Exp
     })
 }
 
-/// How many times as long as on the quiet disk a small request takes now: what this window's requests waited beyond their own time, a small one waits
-/// as well. Large requests are slow by themselves, and a few of them may make everybody else wait long before they are several times as slow.
-fn delay(ms: f64, known: Expected, floor_ms: f64) -> f64 {
-    (ms - known.ms + known.small_ms).max(0.0) / known.small_ms.max(floor_ms)
+/// How many times as long as on the quiet disk a small synced write takes now: what this window's requests waited beyond their own time, it waits as
+/// well. Large requests are slow by themselves, and a few of them make everybody else wait long before they are several times as slow.
+fn delay(rules: &Rules, ms: f64, known: Expected) -> f64 {
+    let quiet = known.small_ms + rules.besides_ms;
+    ((ms - known.ms).max(0.0) + quiet) / quiet
 }
 
 fn no_pressure(scene: &Scene<'_>) -> Option<String> {
@@ -254,7 +255,7 @@ fn finding(rules: &Rules, window: &DiskWindow, some_percent: f64, known: Expecte
         Evidence::text("device", name),
         Evidence::number("await", ms, "ms"),
         Evidence::number("await when quiet", known.ms, "ms"),
-        Evidence::number("a small request takes", delay(ms, known, rules.baseline_floor_ms), "times as long"),
+        Evidence::number("a small synced write takes", delay(rules, ms, known), "times as long"),
         Evidence::number("queue", window.aqu(), "requests"),
         Evidence::number("waiting for I/O", some_percent, "%"),
         Evidence::number("reads", reads, "/s"),
@@ -305,7 +306,7 @@ mod tests {
         let turn = |sign| match sign {
             's' => play.window(ms, scaled(FULL), 60),
             'p' => play.window(ms, scaled(FULL), 7), // Queues, but few wait.
-            'l' => play.window(ms, scaled(Load { us: 3750, ..FULL }), 60), // 2.5 times the least that counts: neither.
+            'l' => play.window(ms, scaled(Load { us: 2700, ..FULL }), 60), // A synced write takes 2.5 times as long: neither.
             'q' => play.window(ms, scaled(Load { operations: 2000, ..FULL }), 60), // A queue of two.
             _ => play.window(ms, scaled(QUIET), 3),
         };
@@ -334,8 +335,8 @@ mod tests {
         let large = Load { operations: 1000, bytes: 1 << 20, us: 20_000, in_flight: 2, busy_ms: 10_000 };
         assert_eq!(saturated(5000, large), Some(true));
         assert_eq!(saturated(5000, Load { bytes: 8192, ..large }), Some(false));
-        let fast = Load { operations: 100_000, us: 2500, ..FULL };
-        assert_eq!(saturated(300, fast), Some(false), "eight times as long, and nobody notices 2.5 ms");
+        let fast = Load { operations: 100_000, us: 2200, ..FULL };
+        assert_eq!(saturated(300, fast), Some(false), "seven times as long, and hardly felt");
         assert_eq!(saturated(300, Load { us: 4600, ..fast }), Some(true));
     }
 
@@ -349,10 +350,10 @@ mod tests {
             let load = Load { operations: 1500, us, in_flight: 3, busy_ms: 10_000, ..large };
             play.window(10_000, load, some).disks.first().and_then(|disk| disk.saturated_now)
         };
-        // 2.5 times as long as it takes itself, and 12 ms in which a request of 2 ms waits.
+        // 2.5 times as long as it takes itself, and 12 ms in which a write of 2 ms waits.
         assert_eq!(now(20_000, 60), Some(true));
         assert_eq!(now(20_000, 5), Some(false), "and nobody waits");
-        assert_eq!(now(11_500, 60), Some(false), "3.5 ms more: 2.75 times as long");
+        assert_eq!(now(11_500, 60), Some(false), "3.5 ms more: 2.25 times as long");
     }
 
     #[test]
@@ -375,7 +376,7 @@ mod tests {
         let [finding] = look.findings.as_slice() else { panic!("{look:?}") };
         let number = |name: &str| finding.evidence.iter().find(|one| one.name == name).unwrap().value.as_f64().unwrap();
         assert_eq!((finding.subject.as_str(), number("await"), number("queue")), ("nvme0n1", 10.0, 30.0));
-        assert!((number("a small request takes") - 10.0 / 1.5).abs() < 0.1, "the least that counts is 1.5 ms");
+        assert!((number("a small synced write takes") - (9.4 + 1.4) / 1.4).abs() < 0.1);
         assert!((number("await when quiet") - 0.6).abs() < 0.02 && (number("waiting for I/O") - 60.0).abs() < 1e-9);
         assert_eq!(look.disks.first().unwrap().saturated_now, Some(true));
         // A turn that brings nothing new says the same again.

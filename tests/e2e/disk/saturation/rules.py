@@ -1,7 +1,7 @@
 """The rules that are compared: the usual ones, and rule C worked out here a second time, apart from the daemon.
-It refuses to say "not saturated" where it has no baseline: that is None. Rule C came with a queue in requests, without a least latency and with the
-latency of the window's own size of request; the first two were changed after a first run, the third after a second, each on other disks and with
-another seed than the ones that are drawn now."""
+It refuses to say "not saturated" where it has no baseline: that is None. Rule C came with a queue in requests, and with the latency of the window's own
+size of request, whatever others need. Queue, sizes and what a write needs besides were changed after a first, a second and a third run, each with its
+own disks and seed; those that are drawn now have chosen nothing."""
 import statistics
 
 BASELINES = {
@@ -13,7 +13,7 @@ BASELINES = {
     "aqu-sz > 10": lambda f: f["aqu"] > 10,
 }
 QUEUE, TIMES_LIGHT, SOME = 4, 3, 10
-OPERATION, LEAST_MS = 262144, 1.5
+OPERATION, BESIDES_MS = 262144, 0.8
 LIGHT_QUEUE, LIGHT_IOS = 1, 20
 
 
@@ -22,8 +22,9 @@ def size_class(figures):
 
 
 class RuleC:
-    """aqu-sz >= 4 (in operations of at most 256 KiB), PSI some >= 10 %, and await - W0 + S0 >= 3 S0: what the window's requests waited beyond their
-    own time W0 (the median await of the light windows of the same size class) makes a small one, whose own time is S0 (at least 1.5 ms), wait too."""
+    """aqu-sz >= 4 (in operations of at most 256 KiB), PSI some >= 10 %, and await - W0 + S0 + B >= 3 (S0 + B): what the window's requests waited beyond
+    their own time W0 (the median await of the light windows of the same size class) makes a small synced write wait too, which takes S0 of the quiet
+    disk and B besides."""
 
     def __init__(self, windows_needed):
         self.needed, self.light = windows_needed, {}
@@ -41,8 +42,9 @@ class RuleC:
             verdict = False
         elif light is not None and small is not None:
             queue = figures["aqu"] * max(1, figures["bytes"] / OPERATION)
-            takes = figures["await"] - light + small
-            verdict = queue >= QUEUE and takes >= TIMES_LIGHT * max(small, LEAST_MS) and figures["some"] >= SOME
+            quiet = small + BESIDES_MS
+            takes = max(0, figures["await"] - light) + quiet
+            verdict = queue >= QUEUE and takes >= TIMES_LIGHT * quiet and figures["some"] >= SOME
         if figures["aqu"] < LIGHT_QUEUE and figures["ios"] >= LIGHT_IOS:
             self.light.setdefault((device, of_class), []).append(figures["await"])
         return verdict
