@@ -31,5 +31,8 @@ install_debian() {
     ) 9>"$NODE_STEWARD_CACHE/apt.lock"
 }
 
+# shown KIND...: these problems were found on a real part, as far as this stage asks; tests/shown.sh makes the table of it.
+shown() { printf 'shown: %s\n' "$@"; }
+
 # heavy COMMAND...: run one heavy thing (a build, a guest) at a time on this machine.
 heavy() { flock "$NODE_STEWARD_CACHE/heavy.lock" "$@"; }

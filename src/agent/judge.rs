@@ -12,11 +12,11 @@ use crate::kubelet::PlaceError;
 use crate::kubelet::config::{Effective, KubeletConfig};
 use crate::kubelet::flags::Flags;
 use crate::kubelet::preflight::{
-    CpuManagerState, Ground, MemoryManagerState, cgroups_to_look_at, preflight, refused_by_some,
+    CpuManagerState, Ground, MemoryManagerState, RESOLV_CONF, Resolver, cgroups_to_look_at, preflight, refused_by_some,
 };
 use crate::kubelet::setup::{self, Setup};
 use crate::kubelet::target::Moment;
-use crate::model::{Complaint, CpuSet, Machine, Quantity, Resource, Weight};
+use crate::model::{Complaint, CpuSet, KubeProxy, Machine, Node, Quantity, Reading, Resource, Weight};
 
 const CGROUPS: &str = "/sys/fs/cgroup";
 
@@ -72,6 +72,27 @@ pub fn judge_file(
     Ok(preflight(&config, &ground))
 }
 
+/// Each change of a service makes kube-proxy write all its rules again, and a new connection is held against them one by one: from about so many
+/// services on other modes are worth their change (kube-proxy's and EKS's own guidance).
+const IPTABLES_SERVICES: u64 = 1000;
+
+/// Advice on kube-proxy's mode, for `check`.
+pub fn judge_proxy(proxy: &Reading<KubeProxy>) -> Option<Complaint> {
+    let proxy = proxy.value().filter(|proxy| proxy.mode == "iptables")?;
+    let services = proxy.service_ports.filter(|services| *services > IPTABLES_SERVICES)?;
+    Some(Complaint {
+        code: "kube-proxy-iptables",
+        severity: Weight::Advice,
+        file: "kube-proxy".to_owned(),
+        path: "mode".to_owned(),
+        found: format!("iptables, with chains for {services} ports of services"),
+        expected: format!(
+            "nftables or ipvs beyond {IPTABLES_SERVICES} services: iptables' rules are read one after the other, and written anew at each change"
+        ),
+        action: "set kube-proxy's mode to nftables (Linux 5.13, Kubernetes 1.33) or ipvs".to_owned(),
+    })
+}
+
 /// What the preflight wants to know of the machine. A fact that was not read stays unknown.
 fn ground(host: &Host, machine: &Machine, config: &KubeletConfig, kubelet_root: &Path, moment: Moment) -> Ground {
     let version = machine.cgroups.value().map(|cgroups| cgroups.version);
@@ -84,6 +105,12 @@ fn ground(host: &Host, machine: &Machine, config: &KubeletConfig, kubelet_root: 
             }
         }
     }
+    // Early in boot the network has not come up, and the file may not be there yet.
+    let resolver = || {
+        let effective = config.effective_for(machine.kubelet_version.value().copied());
+        let file = effective.get("resolvConf").and_then(Node::as_str).unwrap_or(RESOLV_CONF);
+        host.read_text(Path::new(file)).ok().flatten().map(|text| Resolver::parse(&text))
+    };
     Ground {
         version: machine.kubelet_version.value().copied(),
         cores: machine.cores.value().copied(),
@@ -103,6 +130,7 @@ fn ground(host: &Host, machine: &Machine, config: &KubeletConfig, kubelet_root: 
             .and_then(|(file, state)| cpu_state(file, &state)),
         memory_manager_state: json(host, &kubelet_root.join("memory_manager_state"))
             .and_then(|(file, state)| memory_state(file, &state)),
+        resolver: if moment == Moment::Late { resolver() } else { None },
         ..Ground::default()
     }
 }

@@ -71,8 +71,8 @@ fn advice(now: &Conntrack, cpus: u32) -> String {
     if cpus > 0 {
         let theirs = u64::from(cpus).saturating_mul(KUBE_PROXY_PER_CORE).max(KUBE_PROXY_MIN);
         advice.push_str(&format!(
-            " kube-proxy sets it to {theirs} at its start on {cpus} CPUs ({KUBE_PROXY_PER_CORE} each, {KUBE_PROXY_MIN} at least), so raise its \
-             conntrack.maxPerCore too."
+            " Where kube-proxy runs, it sets it to {theirs} at its start on {cpus} CPUs ({KUBE_PROXY_PER_CORE} each, {KUBE_PROXY_MIN} at least), so \
+             raise its conntrack.maxPerCore too."
         ));
     }
     advice.push_str(" `conntrack -L` lists who holds them.");

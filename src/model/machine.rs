@@ -4,6 +4,15 @@ use serde::Serialize;
 
 use super::{Bytes, CpuSet, KubeletVersion, Reading};
 
+/// kube-proxy, as it runs here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KubeProxy {
+    /// `iptables`, `ipvs` or `nftables`.
+    pub mode: String,
+    /// Ports of services that it has rules for; none where they were not counted.
+    pub service_ports: Option<u64>,
+}
+
 /// Huge pages of one size that are set aside; they cannot be used as ordinary memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]

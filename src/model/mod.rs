@@ -19,7 +19,7 @@ pub mod watch;
 pub use complaint::{Complaint, Weight};
 pub use cpuset::CpuSet;
 pub use doc::Node;
-pub use machine::Machine;
+pub use machine::{KubeProxy, Machine};
 pub use quantity::{Bytes, Millicores, Quantity};
 pub use reading::Reading;
 pub use resources::{Resource, Resources};

@@ -3,7 +3,9 @@
 mod cpus;
 mod dmi;
 mod filesystems;
+mod http;
 pub mod imds;
+pub mod kube_proxy;
 pub mod kubelet_version;
 mod limits;
 pub mod machine;

@@ -126,6 +126,21 @@ def ebs_sick():
         node.steps(1, pace=60)
 
 
+def ebs_limits_sick():
+    """Minute for minute another limit: the volume's throughput, then both of the instance, and those of an instance store."""
+    node = ebs_node("ebs-limits-sick")
+    node.controller(2, "Amazon EC2 NVMe Instance Storage", "AWS1234567890ABCDEF0")
+    volume, store = Page(), Page("local_stats_v0.bin")
+    for minute in range(18):
+        node.page(1, volume)
+        node.page(2, store)
+        node.steps(1, pace=60)
+        over = 40_000_000
+        names = ["volume_throughput"] if minute < 5 else ["instance_iops", "instance_throughput"] if minute < 10 else []
+        volume.add(reads=30_000, read_bytes=30_000 << 14, **{name: over for name in names})
+        store.add(reads=30_000, read_bytes=30_000 << 14, **{name: over if minute < 5 else 0 for name in ("instance_iops", "instance_throughput")})
+
+
 def ebs_well():
     node = ebs_node("ebs-well")
     page = Page("ebs_stats_t1.bin")

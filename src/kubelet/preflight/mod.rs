@@ -26,6 +26,7 @@ mod node;
 mod numa;
 mod numbers;
 mod reserved;
+mod resolver;
 mod shutdown;
 mod state;
 mod tls;
@@ -34,6 +35,10 @@ mod words;
 
 use case::{Case, Report};
 pub use cgroups::cgroups_to_look_at;
+pub use resolver::Resolver;
+
+/// kubelet's own default of `resolvConf`.
+pub const RESOLV_CONF: &str = "/etc/resolv.conf";
 
 /// What is known of the machine; what is not known is not judged.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -63,6 +68,8 @@ pub struct Ground {
     pub numa_nodes: Option<CpuSet>,
     /// Whether any swap is on.
     pub swap_on: Option<bool>,
+    /// What the file says that kubelet takes pods' name servers from.
+    pub resolver: Option<Resolver>,
     /// `cpu_manager_state`, where the static policy has left one.
     pub cpu_manager_state: Option<CpuManagerState>,
     /// `memory_manager_state`, where the Static policy has left one.
@@ -126,6 +133,7 @@ const RULES: &[&[Rule]] = &[
     logs::RULES,
     tls::RULES,
     node::RULES,
+    resolver::RULES,
     cgroups::RULES,
     state::RULES,
     advice::RULES,

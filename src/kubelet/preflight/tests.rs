@@ -191,3 +191,26 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn the_resolvers_file_is_judged_for_pods() {
+    let found = |text: &str, main: &str| {
+        let ground = Ground { resolver: Some(Resolver::parse(text)), ..ground(33) };
+        let of_resolver = |finding: &Complaint| finding.code.starts_with("resolver");
+        preflight(&config(main, &[], &[]), &ground).into_iter().filter(of_resolver).collect::<Vec<_>>()
+    };
+    let plain = "# x\nnameserver 10.0.0.2\nsearch eu-west-1.compute.internal\noptions ndots:1\n";
+    assert_eq!(found(plain, ""), []);
+    let stub = found("nameserver 127.0.0.53\n", "");
+    assert_eq!(stub.iter().map(|one| one.code).collect::<Vec<_>>(), ["resolver-loopback"]);
+    assert!(stub.iter().all(|one| one.found == "nameserver 127.0.0.53 in /etc/resolv.conf"), "{stub:?}");
+    assert!(found("nameserver ::1\n", "resolvConf: /run/r").iter().all(|one| one.found.ends_with("in /run/r")));
+    let four = found("nameserver 1.1.1.1\nnameserver 2.2.2.2\nnameserver 3.3.3.3\nnameserver 4.4.4.4\n", "");
+    assert!(four.iter().any(|one| one.code == "resolver-nameservers" && one.found.contains("4.4.4.4")), "{four:?}");
+    // Three of the cluster, three of the node and the name itself, for A and AAAA.
+    let costly = found("search a.example b.example\nsearch a b c\n", "");
+    assert!(costly.iter().any(|one| one.expected.contains("up to 14 times") && one.expected.contains("are 73 such")));
+    let many = format!("search {}\n", "x.example ".repeat(40));
+    assert!(found(&many, "").iter().any(|one| one.found.starts_with("40 search domains")));
+    assert!(!found("domain a\nsearch .\nnameserver\n", "").iter().any(|one| one.code != "resolver-searches"));
+}

@@ -77,11 +77,14 @@ impl Source {
         let mut all = Vec::with_capacity(self.there.len());
         let mut refused = None;
         for (unit, name, list) in std::mem::take(&mut self.there) {
-            if let Some((pid, start_ticks)) = self.main(host, known, unit, name, &list) {
-                match self.daemon(host, unit, pid, start_ticks) {
-                    Ok(daemon) => all.extend(daemon),
-                    Err(why) => refused = Some(why),
-                }
+            let daemon = match self.main(host, known, unit, name, &list) {
+                Ok(Some((pid, start_ticks))) => self.daemon(host, unit, pid, start_ticks),
+                Ok(None) => Ok(None),
+                Err(why) => Err(why),
+            };
+            match daemon {
+                Ok(daemon) => all.extend(daemon),
+                Err(why) => refused = Some(why),
             }
             self.there.push((unit, name, list));
         }
@@ -90,15 +93,23 @@ impl Source {
     }
 
     /// The main process of a unit: the one of the last look, or the first of its name.
-    fn main(&mut self, host: &Host, known: &[Daemon], unit: &str, name: &str, list: &str) -> Option<(u32, u64)> {
+    fn main(
+        &mut self,
+        host: &Host,
+        known: &[Daemon],
+        unit: &str,
+        name: &str,
+        list: &str,
+    ) -> Result<Option<(u32, u64)>, String> {
         let old = known.iter().find(|daemon| daemon.unit == unit);
         if let Some(old) = old
             && self.process(host, old.pid, name) == Some(old.start_ticks)
         {
-            return Some((old.pid, old.start_ticks));
+            return Ok(Some((old.pid, old.start_ticks)));
         }
-        let pids = host.read_text(Path::new(list)).ok().flatten()?;
-        pids.lines().filter_map(|pid| pid.parse().ok()).find_map(|pid| Some((pid, self.process(host, pid, name)?)))
+        let Some(pids) = host.read_text(Path::new(list)).map_err(|error| error.to_string())? else { return Ok(None) };
+        let mut pids = pids.lines().filter_map(|pid| pid.parse().ok());
+        Ok(pids.find_map(|pid| Some((pid, self.process(host, pid, name)?))))
     }
 
     /// When a process of that name was started.

@@ -18,6 +18,8 @@ cat >"$steward_config" <<END
 period = "2s"
 [rules]
 hold = "15s"
+[detect.task_hung]
+after = "10s"
 END
 # The kinds of the five kernel rules.
 block_kind=BlockIoError ext4_kind=Ext4Error xfs_kind=XfsShutdown task_kind=KernelHungTask oom_kind=OomKill
@@ -107,6 +109,25 @@ began "XFS, by its answer to stat" FilesystemErrors "$fault_mnt" 90
 disk_down shuts-down
 over "XFS, from the clean-up" FilesystemErrors "$fault_mnt" 30
 
+# The node's own logs lie on it, in this namespace alone; kubelet's thresholds are not here, so it is advice.
+disk_up fills 0 0 0.1 256M && mount --bind "$(disk_mnt fills)" /var/log || exit 1
+well "a full disk" FilesystemFull /var/log
+well "a full disk" InodesFull /var/log
+fallocate -l "$(($(stat -f -c '%a * %S' /var/log | sed 's/^/(/; s/$/)/') - 4194304))" /var/log/fill
+began "a full disk" FilesystemFull /var/log 30
+rm /var/log/fill
+over "from the room made" FilesystemFull /var/log 60
+python3 - "$(($(stat -f -c %d /var/log) - 100))" <<'PY'
+import sys
+for number in range(int(sys.argv[1])):
+    open(f"/var/log/{number}", "x").close()
+PY
+began "no inodes" InodesFull /var/log 30
+find /var/log -xdev -type f -name '[0-9]*' -delete
+over "from the files removed" InodesFull /var/log 60
+umount /var/log
+disk_down fills
+
 if [ -n "$old_hung" ]; then
     cold hangs ext4 defaults || exit 1
     well "a hung task" "$task_kind" node
@@ -118,6 +139,7 @@ if [ -n "$old_hung" ]; then
     own $writer
     began "a hung task" "$task_kind" node 40
     kernel "a hung task" "INFO: task .* blocked for more than"
+    began "a hung task, by its state" TaskHung "" 60
     disk_mode hangs normal
     wait $writer
     echo "$old_hung" >$hung

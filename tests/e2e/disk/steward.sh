@@ -54,6 +54,7 @@ began() {
     if until_true "$4" problem "$2" "$3"; then
         steward_began="$steward_began$2/$3 "
         ok "$1: $2 on ${3:-any} after $took s: $(problem "$2" "$3" | jq -r .summary | cut -c 1-160)"
+        shown "$2"
     else
         failed "$1: no $2 on ${3:-any} in $4 s: $(steward_get /v1/problems | jq -c '[.problems[] | [.kind, .subject]]')"
         return 1

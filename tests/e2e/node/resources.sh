@@ -40,6 +40,7 @@ finds() {
     [ "$(jq -r .severity <<<"$problem")" = "$1" ] || { bad "$1 $2 $3 expected, found: ${problem:-nothing}; $(jq -c --arg kind "$2" '.detectors' "$work/turn.json" | head -c 600)"; return; }
     [ "$(jq '.evidence | length' <<<"$problem")" -ge 1 ] && [ -n "$(jq -r .advice <<<"$problem")" ] || { bad "$2 $3 lacks evidence or advice: $problem"; return; }
     ok "$1 $2: $(jq -r .summary <<<"$problem")"
+    shown "$2"
     printf '   advice: %s\n' "$(jq -r .advice <<<"$problem")"
 }
 silent() { local problem; problem=$(found "$1" "$2"); if [ -z "$problem" ]; then ok "no $1 $2$3"; else bad "$1 $2$3: $problem"; fi; }
@@ -88,6 +89,38 @@ END
     look "${into[@]}" && finds critical ConntrackNearlyFull node
     if [ "$(found ConntrackNearlyFull node | jq '[.evidence[] | select(.name | startswith("dropped"))][0].value')" -gt 0 ]; then ok "what found no room is counted"; else bad "nothing was dropped: $(found ConntrackNearlyFull node)"; fi
     kill "$net" 2>/dev/null
+fi
+
+# kube-proxy in iptables mode, in a network namespace of its own: real chains, listed by the real iptables-save, and somebody who answers as it does.
+if ! need iptables-save iptables; then
+    lacks "iptables-save"
+else
+    cat >"$work/proxy.sh" <<'END'
+ip link set lo up
+python3 - "$1" >/dev/null 2>&1 <<'PY' &
+import http.server, sys
+class Proxy(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200 if self.path == "/proxyMode" else 404); self.end_headers(); self.wfile.write(sys.argv[1].encode())
+http.server.HTTPServer(("127.0.0.1", 10249), Proxy).serve_forever()
+PY
+server=$!
+for _ in $(seq 100); do curl -sf http://127.0.0.1:10249/proxyMode >/dev/null && break; sleep 0.1; done
+{ echo '*nat'; seq -f ':KUBE-SVC-%09.0f - [0:0]' "$2"; echo COMMIT; } | iptables-restore || exit 3
+"$NODE_STEWARD" check -o json --scratch "$3" >"$4" 2>"$4.err"
+kill $server
+END
+    mkdir "$work/scratch"
+    # proxied MODE SERVICES: the finding's text, or nothing
+    proxied() {
+        unshare --net sh "$work/proxy.sh" "$1" "$2" "$work/scratch" "$work/check.json" || { lacks "iptables in a network namespace"; return 1; }
+        jq -r '.preflight.findings[] | select(.code == "kube-proxy-iptables") | .found' "$work/check.json"
+    }
+    if said=$(proxied iptables 1200); then
+        if [ "$said" = "iptables, with chains for 1200 ports of services" ]; then ok "check on kube-proxy: $said"; else bad "check on kube-proxy: ${said:-nothing}; $(tail -n 1 "$work/check.json.err")"; fi
+        said=$(proxied iptables 900)$(proxied nftables 1200)
+        if [ -z "$said" ]; then ok "nothing on 900 services, nor on nftables"; else bad "$said"; fi
+    fi
 fi
 
 # 2. Task ids: a namespace of process ids with room for six hundred more than there are.

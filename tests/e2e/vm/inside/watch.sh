@@ -35,6 +35,8 @@ await 120 "the disk is found saturated" saturated
 named() { saturated | jq -e '.contributors[0].who | .what == "container" and .namespace == "shop" and .pod == "greedy-guest" and .container == "shredder"'; }
 await 40 "and the guilty container is named first" named || saturated
 saturated >/results/problem.json
+verdict "the root volume is shared with container state, as advice" sh -c 'node-steward problems -o json | jq -e ".problems[] | select(.kind == \"RootVolumeShared\" and .severity == \"advice\")"' && echo "shown: RootVolumeShared"
+verdict "the saturated disk has evidence and advice" jq -e '(.evidence | length) > 5 and (.advice | length) > 0' /results/problem.json && echo "shown: DiskSaturated"
 jq -c '.contributors[] | [.who, .shareOfBytes, .shareOfOperations]' /results/problem.json
 verdict "its share of the operations is over two thirds" jq -e '.contributors[0].shareOfOperations > 0.66' /results/problem.json
 verdict "all shares add up to 1" jq -e '([.contributors[].shareOfBytes] | add) as $sum | ($sum - 1 | fabs) < 0.001' /results/problem.json
@@ -80,6 +82,15 @@ jq -c --rawfile trace /results/hidden.trace '($trace | split("\n") | map(select(
 verdict "unattributed is the hidden writer, within 5 %" jq -e '.windows >= 8 and (.unattributed / .hidden - 1 | fabs) <= 0.05' /results/hidden.json
 verdict "the known unit and the steady pod are named" jq -e '.[-1].parts | any(.who.unit? == "known-writer.service") and any(.who.pod? == "steady-guest" and .who.container? == "ledger")' /results/sums.json
 systemctl stop known-writer
+
+# A program far over its own memory.high: nearly all that wants to run waits for memory, while the node has plenty, so it is advice.
+stalled() { node-steward problems -o json | jq -e '.problems[] | select(.kind == "MemoryPressureStall")'; }
+systemd-run -q --unit memory-hog -p MemoryHigh=64M tail /dev/zero
+await 60 "waiting for memory is found" stalled
+verdict "as advice, since the node has memory left" sh -c 'node-steward problems -o json | jq -e ".problems[] | select(.kind == \"MemoryPressureStall\") | .severity == \"advice\""' && echo "shown: MemoryPressureStall"
+node-steward problems -o json | jq -r '.problems[] | select(.kind == "MemoryPressureStall") | .summary'
+systemctl kill -s KILL memory-hog
+await 60 "and it ends after the program is gone" sh -c '! node-steward problems -o json | grep -q MemoryPressureStall'
 
 stop() { before=$(date +%s%N); systemctl stop node-steward; after=$(date +%s%N); echo $(((after - before) / 1000000)) ms; [ $((after - before)) -lt 3000000000 ]; }
 verdict "the daemon stops at once" stop
