@@ -4,6 +4,13 @@
 #   /usr/lib/node-steward/bootstrap/eks-al2.sh || echo "node-steward: hook failed, going on" >/dev/console
 #   /etc/eks/bootstrap.sh my-cluster ...
 #
+# AL2 runs rsyslog; where the journal is persistent too (/var/log/journal), logs are written twice. To let them be written once, add
+#
+#   /usr/bin/node-steward fix syslog --apply || echo "node-steward: logs are written as before" >/dev/console
+#
+# It refuses where somebody reads rsyslog's files or they are the only log that lasts; what a DaemonSet will read is not to be seen before it
+# runs. `fix syslog --undo` takes it back.
+#
 # It refuses to edit kubelet's configuration itself: bootstrap.sh rewrites that file afterwards. It leaves settings, and the run in
 # front of kubelet (kubelet.service.d/90-node-steward.conf) does the rest. Settings that the image or user data brought stay.
 # NODE_STEWARD_SETTINGS, where it is set, is TOML to add: what is specific to this group of nodes. ROOT=DIR takes DIR for /.

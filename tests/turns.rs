@@ -122,6 +122,11 @@ fn passing(index: u64, at: Mono) -> Samples {
     let group = GroupIo { path: format!("/{index}.service"), by_device: vec![(dev, dice.io())] };
     let daemon = Daemon { unit: format!("{index}.service"), files: 9, files_max: 9, ..Daemon::default() };
     let limited = GroupTasks { path: format!("/{index}.slice"), tasks: 9, max: 9 };
+    let file = LogFile { path: format!("/var/log/{index}"), synced: true, from: "x:1".to_owned() };
+    let writer = LogWriter { unit: format!("{index}.service"), ..LogWriter::default() };
+    let syslog =
+        SyslogDaemon { unit: writer.unit.clone(), files: vec![file], reads_journal: true, ..SyslogDaemon::default() };
+    let journal = JournalSetup { persistent: true, ..JournalSetup::default() };
     let controller = NvmeController { disks: vec![name], ..dice.controller(u32::try_from(index).unwrap()) };
     Samples {
         counters: Sampled::at(at, Reading::fresh(vec![line], "")),
@@ -133,6 +138,8 @@ fn passing(index: u64, at: Mono) -> Samples {
         groups: Sampled::at(at, Reading::fresh(vec![group], "")),
         nvme: Sampled::at(at, Reading::fresh(vec![controller], "")),
         daemons: Sampled::at(at, Reading::fresh(vec![daemon], "")),
+        logging: Sampled::at(at, Reading::fresh(Logging { daemons: vec![syslog], journal, readers: Vec::new() }, "")),
+        log_writers: Sampled::at(at, Reading::fresh(vec![writer], "")),
         files: Sampled::at(at, Reading::fresh(FileTable::default(), "")),
         task_room: Sampled::at(at, Reading::fresh(Tasks { groups: vec![limited], ..Tasks::default() }, "")),
         ..Samples::default()

@@ -5,6 +5,7 @@ mod capacity;
 pub mod capture;
 mod choices;
 pub mod eviction;
+pub mod fix;
 pub mod forecast;
 pub mod judge;
 pub mod pages;

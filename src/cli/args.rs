@@ -68,6 +68,11 @@ pub enum Verb {
     Problems(AskArgs),
     /// Ask the daemon what it does about each problem, or why it does not
     Decisions(AskArgs),
+    /// Change the host where it was asked for, with a way back; never done by the daemon
+    Fix {
+        #[command(subcommand)]
+        verb: FixVerb,
+    },
     /// Look after settings and kubelet configurations
     Config {
         #[command(subcommand)]
@@ -85,6 +90,28 @@ pub enum Verb {
     },
     /// Print the manual page
     Man,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum FixVerb {
+    /// Let logs be written once: switch off a syslog daemon that writes what a persistent journal keeps already
+    Syslog(FixArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct FixArgs {
+    /// Show what would be done, and what stands against it
+    #[arg(long, required_unless_present_any = ["apply", "undo"], conflicts_with_all = ["apply", "undo"])]
+    pub dry_run: bool,
+    /// Do it
+    #[arg(long, conflicts_with = "undo")]
+    pub apply: bool,
+    /// Take back what --apply did
+    #[arg(long)]
+    pub undo: bool,
+    /// Do it although somebody reads the syslog daemon's files
+    #[arg(long, requires = "apply")]
+    pub force: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -7,6 +7,7 @@ mod capture;
 mod check;
 mod config;
 mod decisions;
+mod fix;
 mod grid;
 mod problems;
 mod reserve;
@@ -23,6 +24,7 @@ use clap::{CommandFactory, Parser};
 
 use crate::agent::Settings;
 use crate::agent::bootstrap::BootstrapError;
+use crate::agent::fix::FixError;
 use crate::agent::forecast::Unforeseeable;
 use crate::agent::replay::ReplayError;
 use crate::agent::watch::LifeError;
@@ -83,6 +85,8 @@ enum Failure {
     #[error(transparent)]
     Replay(#[from] ReplayError),
     #[error(transparent)]
+    Fix(#[from] FixError),
+    #[error(transparent)]
     Ask(#[from] ask::AskError),
     #[error("cannot write the answer: {0}")]
     Output(#[from] io::Error),
@@ -112,6 +116,8 @@ impl Failure {
             Self::Replay(ReplayError::Host(_)) | Self::Host(_) | Self::Rules(_) | Self::Output(_) | Self::Json(_) => {
                 Ending::Failed
             }
+            Self::Fix(FixError::Refused(_)) => Ending::Refused,
+            Self::Fix(_) => Ending::Failed,
             Self::Ask(error) => error.ending(),
         }
     }
@@ -160,6 +166,7 @@ fn dispatch(args: &Args) -> Result<Ending, Failure> {
         Verb::Status(options) => status::run(&args.common, options),
         Verb::Problems(options) => problems::run(&args.common, options),
         Verb::Decisions(options) => decisions::run(&args.common, options),
+        Verb::Fix { verb } => fix::run(&args.common, verb),
         Verb::Config { verb: ConfigVerb::Check { kubelet, kubelet_version } } => {
             config::check(&args.common, kubelet.as_deref(), *kubelet_version)
         }

@@ -18,6 +18,7 @@ mod fill;
 mod hold;
 mod image_outdated;
 mod io_timeout;
+mod log_cost;
 #[cfg(test)]
 mod made;
 mod memory_pressure_stall;
@@ -33,6 +34,8 @@ mod root_volume_shared;
 mod scene;
 mod shares;
 mod slot;
+mod syslog_active;
+mod syslog_sync;
 mod task_hung;
 mod window;
 
@@ -70,6 +73,8 @@ pub const ALL: &[fn() -> Box<dyn Slot>] = &[
     slot::<cpu_steal::CpuSteal>,
     slot::<reboot_pending::RebootPending>,
     slot::<image_outdated::ImageOutdated>,
+    slot::<syslog_active::SyslogActive>,
+    slot::<syslog_sync::SyslogSync>,
 ];
 
 /// What the next samples should hold: contributors as soon as a disk has work queued or somebody waits for I/O, waiting tasks while a disk has a problem.

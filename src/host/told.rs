@@ -68,7 +68,7 @@ impl Host {
             .transpose()
     }
 
-    fn told(
+    pub(super) fn told(
         &self,
         act: &'static str,
         about: &Path,

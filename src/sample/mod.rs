@@ -18,6 +18,7 @@ use std::path::Path;
 use crate::host::Host;
 use crate::model::Reading;
 pub use watch::guarded::{self, Guarded};
+pub use watch::logging;
 pub use watch::{Watcher, sources};
 
 /// A small text file of the kernel, parsed; absent and unreadable files keep their reason.

@@ -12,7 +12,8 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../lib.sh"
-packages=systemd,systemd-sysv,dbus
+# More of them where a test asks: a root of its own, kept as well.
+packages=systemd,systemd-sysv,dbus${CONTAINER_PACKAGES:+,$CONTAINER_PACKAGES}
 boot_patience=60
 
 usage() { sed -n '2,/^set/s/^# \{0,1\}//p' "$0" >&2; exit 2; }

@@ -198,6 +198,43 @@ impl Dice {
         }
     }
 
+    pub fn logging(&mut self) -> Logging {
+        let file = |dice: &mut Self, _| LogFile { path: dice.word(), synced: dice.roll(2) > 0, from: dice.word() };
+        let daemon = |dice: &mut Self, index: u32| SyslogDaemon {
+            unit: format!("{index}.service"),
+            alias: dice.roll(2) > 0,
+            enabled: dice.roll(2) > 0,
+            pid: dice.small(),
+            start_ticks: dice.number(),
+            inputs: dice.many(2, |dice, _| dice.word()),
+            reads_socket: dice.roll(2) > 0,
+            reads_journal: dice.roll(2) > 0,
+            files: dice.many(5, file),
+            sends: dice.many(2, |dice, _| dice.word()),
+            listens: dice.many(2, |dice, _| dice.word()),
+        };
+        let daemons = self.many(3, daemon);
+        let journal = JournalSetup {
+            storage: self.word(),
+            persistent: self.roll(3) > 0,
+            forward_to_syslog: self.roll(2) > 0,
+            forward_from: self.word(),
+            ..JournalSetup::default()
+        };
+        let readers = self.many(2, |dice, _| LogReader { who: dice.word(), path: dice.word(), open: dice.roll(2) > 0 });
+        Logging { daemons, journal, readers }
+    }
+
+    pub fn writer(&mut self, index: u32) -> LogWriter {
+        LogWriter {
+            unit: if index == 0 { JOURNALD.to_owned() } else { format!("{}.service", index - 1) },
+            pid: self.small(),
+            start_ticks: self.roll(3),
+            write_bytes: self.number(),
+            writes: self.number(),
+        }
+    }
+
     /// Anything that the types allow.
     pub fn samples(&mut self, at: Mono) -> Samples {
         let counters = self.many(4, Self::counters);
@@ -298,6 +335,8 @@ impl Dice {
         let memory = Memory { total_bytes: self.number(), available_bytes: self.number() };
         let kind = ["t3.large", "t", "m5.large", "", "t4g.", "."][usize::try_from(self.roll(6)).unwrap()].to_owned();
         let image = self.image();
+        let logging = self.logging();
+        let log_writers = self.many(3, Self::writer);
         Samples {
             counters: self.sampled(at, counters),
             devices: self.sampled(at, devices),
@@ -320,6 +359,8 @@ impl Dice {
             memory: self.sampled(at, memory),
             instance_type: self.sampled(at, kind),
             image: self.sampled(at, image),
+            logging: self.sampled(at, logging),
+            log_writers: self.sampled(at, log_writers),
             kernel_log: KernelLog { records, lost: self.roll(3), unreadable: None },
         }
     }

@@ -14,8 +14,9 @@ use crate::model::status::{Part, Standing};
 use crate::model::time::{Mono, Now, Wall};
 use crate::model::watch::{
     Answer, BlockDevice, BlockedTask, Conntrack, CpuTimes, Daemon, Dev, DiskCounters, EbsPage, ExtErrors, FileTable,
-    GroupIo, Image, IoCounters, KernelLog, Layer, Memory, Mount, NodePressure, NvmeController, NvmeModel, Place,
-    Pressure, Record, Sampled, Samples, Smart, Space, Stall, Tasks, Thresholds,
+    GroupIo, Image, IoCounters, JournalSetup, KernelLog, Layer, LogFile, LogWriter, Logging, Memory, Mount,
+    NodePressure, NvmeController, NvmeModel, Place, Pressure, Record, Sampled, Samples, Smart, Space, Stall,
+    SyslogDaemon, Tasks, Thresholds,
 };
 use crate::sample::guarded::{Pending, Request};
 
@@ -97,6 +98,8 @@ fn samples(turn: u64) -> Samples {
         files: fresh(at, FileTable { open: bad, max: SICK }),
         daemons: fresh(at, vec![daemon(bad)]),
         image: fresh(at, image(sick)),
+        logging: fresh(at, logging(sick)),
+        log_writers: fresh(at, vec![writer(turn)]),
         memory: fresh(at, Memory { total_bytes: 1 << 33, available_bytes: 1 << 26 }),
         tasks: fresh(at, if sick { vec![task()] } else { Vec::new() }),
         kernel_log: KernelLog { records: if sick { records(turn) } else { Vec::new() }, ..KernelLog::default() },
@@ -243,6 +246,22 @@ fn image(sick: bool) -> Image {
 
 fn daemon(bad: u64) -> Daemon {
     Daemon { unit: "drill.service".to_owned(), pid: 1, files: bad, files_max: SICK, ..Daemon::default() }
+}
+
+fn logging(sick: bool) -> Logging {
+    let file = LogFile { path: "/var/log/drill".to_owned(), synced: true, from: "drill:1".to_owned() };
+    let daemon = SyslogDaemon {
+        unit: "drill.service".to_owned(),
+        reads_journal: true,
+        files: vec![file],
+        ..SyslogDaemon::default()
+    };
+    let journal = JournalSetup { persistent: true, ..JournalSetup::default() };
+    Logging { daemons: if sick { vec![daemon] } else { Vec::new() }, journal, readers: Vec::new() }
+}
+
+fn writer(turn: u64) -> LogWriter {
+    LogWriter { unit: "drill.service".to_owned(), write_bytes: turn << 20, writes: turn * 100, ..LogWriter::default() }
 }
 
 fn task() -> BlockedTask {

@@ -3,6 +3,7 @@
 mod devices;
 mod groups;
 mod kernel_log;
+mod logging;
 mod mounts;
 mod node;
 mod nvme;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use devices::{BlockDevice, Dev, DiskCounters, Layer};
 pub use groups::{BlockedTask, GroupIo, IoCounters, PodName, ProcessIo};
 pub use kernel_log::{KernelLog, Record};
+pub use logging::{JOURNALD, JournalSetup, LogFile, LogReader, LogWriter, Logging, SYSLOG_UNITS, SyslogDaemon};
 pub use mounts::{Answer, ExtErrors, Mount, Place, Space};
 pub use node::{CpuTimes, NodePressure, Pressure, Stall, Thresholds};
 pub use nvme::{Bin, EbsPage, Histogram, NvmeController, NvmeModel, Smart};
@@ -105,6 +107,10 @@ pub struct Samples {
     pub instance_type: Sampled<String>,
     /// What is installed.
     pub image: Sampled<Image>,
+    /// Syslog daemons, journald's settings, and who reads their files.
+    pub logging: Sampled<Logging>,
+    /// /proc/PID/io of journald and of syslog daemons.
+    pub log_writers: Sampled<Vec<LogWriter>>,
     /// New kernel log records since the last turn.
     pub kernel_log: KernelLog,
 }

@@ -144,7 +144,7 @@ impl Source {
 }
 
 /// Where systemd keeps its units: v2, or the v1 hierarchy that is named after it.
-fn hierarchy(mounts: &[Mount]) -> Option<&str> {
+pub(super) fn hierarchy(mounts: &[Mount]) -> Option<&str> {
     let of = |kind: &str, option: &str| {
         let holds = |mount: &&Mount| {
             mount.kind == kind && mount.super_options.split(',').any(|one| option.is_empty() || one == option)

@@ -6,12 +6,12 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{image, nvme, pods};
+use super::{image, logging, nvme, pods};
 use crate::host::Host;
 use crate::model::Reading;
 use crate::model::time::Mono;
 use crate::model::watch::{
-    Answer, Dev, Image, KernelLog, Mount, NvmeModel, Place, PodName, Samples, Thresholds, Wants,
+    Answer, Dev, Image, KernelLog, Logging, Mount, NvmeModel, Place, PodName, Samples, Thresholds, Wants,
 };
 
 pub use super::nvme::Pages;
@@ -20,6 +20,8 @@ pub use super::nvme::Pages;
 const OFTEN_MS: u64 = 10_000;
 /// Other mount points, health pages, names of pods.
 const SELDOM_MS: u64 = 60_000;
+/// Syslog daemons and who reads their files.
+const MINUTES_MS: u64 = 120_000;
 /// kubelet's configuration.
 const HOURLY_MS: u64 = 3_600_000;
 /// Mount points of others that are asked in one turn: a node may have hundreds of volumes.
@@ -65,6 +67,8 @@ pub enum Request {
     Thresholds,
     /// What is installed.
     Image,
+    /// Syslog daemons, journald's settings, and who reads their files.
+    Logging,
 }
 
 /// Its answer, of the same name.
@@ -81,6 +85,8 @@ pub enum Response {
     Thresholds(Reading<Thresholds>),
     /// To [`Request::Image`].
     Image(Reading<Image>),
+    /// To [`Request::Logging`].
+    Logging(Reading<Logging>),
 }
 
 impl Request {
@@ -92,6 +98,7 @@ impl Request {
             Self::Nvme { controller } => controller.clone(),
             Self::Thresholds => mount_of(mounts, "/etc/kubernetes").to_owned(),
             Self::Image => mount_of(mounts, "/usr/lib/modules").to_owned(),
+            Self::Logging => mount_of(mounts, "/var/log/journal").to_owned(),
         }
     }
 }
@@ -134,6 +141,7 @@ fn answer_one(
         Request::Nvme { controller } => Response::Nvme(nvme::ask(host, controller)),
         Request::Thresholds => Response::Thresholds(thresholds(host)),
         Request::Image => Response::Image(image::read(host)),
+        Request::Logging => Response::Logging(logging::read(host)),
     }
 }
 
@@ -150,6 +158,8 @@ pub struct Guarded {
     pub(super) thresholds: Option<Reading<Thresholds>>,
     /// What is installed.
     pub(super) image: Option<Reading<Image>>,
+    /// Who writes logs.
+    pub(super) logging: Option<Reading<Logging>>,
     /// New records of the kernel's log.
     pub kernel_log: KernelLog,
 }
@@ -215,7 +225,7 @@ impl Pending {
         if wants.contributors {
             all.push((Request::PodNames, SELDOM_MS));
         }
-        all.extend([(Request::Thresholds, HOURLY_MS), (Request::Image, HOURLY_MS)]);
+        all.extend([(Request::Thresholds, HOURLY_MS), (Request::Image, HOURLY_MS), (Request::Logging, MINUTES_MS)]);
         all
     }
 
@@ -241,6 +251,7 @@ impl Pending {
             (Request::Nvme { controller }, Response::Nvme(pages)) => self.came.pages.push((controller.clone(), pages)),
             (Request::Thresholds, Response::Thresholds(thresholds)) => self.came.thresholds = Some(thresholds),
             (Request::Image, Response::Image(image)) => self.came.image = Some(image),
+            (Request::Logging, Response::Logging(logging)) => self.came.logging = Some(logging),
             (request, _) => {
                 self.not_asked(request, "the probe answered another question; this is a bug of node-steward")
             }
@@ -272,6 +283,7 @@ impl Pending {
             Request::Nvme { controller } => self.came.pages.push((controller.clone(), Pages::failed(why))),
             Request::Thresholds => self.came.thresholds = Some(Reading::failed(why)),
             Request::Image => self.came.image = Some(Reading::failed(why)),
+            Request::Logging => self.came.logging = Some(Reading::failed(why)),
         }
     }
 
@@ -403,6 +415,7 @@ mod tests {
             (Request::Nvme { controller: "nvme0".to_owned() }, "nvme0"),
             (Request::Thresholds, "/"),
             (Request::Image, "/"),
+            (Request::Logging, "/"),
         ] {
             assert_eq!(request.stuck_at(mounts), at);
             let line = serde_json::to_string(&request).unwrap();
@@ -414,6 +427,7 @@ mod tests {
             Response::Nvme(Pages::failed("x")),
             Response::Thresholds(Reading::fresh(Thresholds::default(), "y")),
             Response::Image(Reading::fresh(Image::default(), "z")),
+            Response::Logging(Reading::fresh(Logging::default(), "z")),
         ] {
             let line = serde_json::to_string(&response).unwrap();
             assert_eq!(serde_json::from_str::<Response>(&line).unwrap(), response, "{line}");

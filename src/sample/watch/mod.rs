@@ -10,6 +10,7 @@ mod groups;
 pub mod guarded;
 mod image;
 mod limits;
+pub mod logging;
 mod mounts;
 mod nvme;
 mod pods;
@@ -20,6 +21,7 @@ mod resources;
 mod sources;
 mod stat;
 mod tasks;
+mod writers;
 
 use crate::host::Host;
 use crate::model::Reading;
@@ -51,6 +53,7 @@ pub struct Watcher {
     processes: Option<processes::Scan>,
     tasks: Option<tasks::Scan>,
     resources: resources::Source,
+    writers: writers::Source,
 }
 
 impl Watcher {
@@ -218,6 +221,10 @@ impl Watcher {
         if let Some(image) = guarded.image {
             samples.image = Sampled::at(at, image);
         }
+        if let Some(logging) = guarded.logging {
+            samples.logging = Sampled::at(at, logging);
+        }
+        self.writers.read(host, at, samples);
         samples.kernel_log = guarded.kernel_log;
     }
 }

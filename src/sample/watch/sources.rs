@@ -32,6 +32,8 @@ pub fn sources(samples: &Samples) -> Vec<Part> {
         part("memory", of(&samples.memory, "")),
         part("instance_type", of(&samples.instance_type, "")),
         part("image", of(&samples.image, probed)),
+        part("logging", of(&samples.logging, probed)),
+        part("log_writers", of(&samples.log_writers, "")),
         part(
             "kernel_log",
             match &samples.kernel_log.unreadable {
