@@ -110,7 +110,7 @@ pub struct FixArgs {
     #[arg(long)]
     pub undo: bool,
     /// Do it although somebody reads the syslog daemon's files
-    #[arg(long, requires = "apply")]
+    #[arg(long, conflicts_with_all = ["dry_run", "undo"])]
     pub force: bool,
 }
 

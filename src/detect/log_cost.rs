@@ -139,10 +139,11 @@ pub fn journald(kept: &Kept) -> Cost {
 
 /// The one disk that /var/log lies on, with the sectors it has written.
 fn disk(samples: &Samples) -> Option<(String, u64)> {
-    let place = samples.places.value()?.iter().find(|place| place.role == "logs")?;
-    let dev = match &place.answer {
-        Answer::Looked { dev, .. } => *dev,
-        _ => mounted::holding(samples, &place.path)?.dev,
+    // Before a directory was looked at, the table of mounts tells what it lies on.
+    let place = samples.places.value().and_then(|places| places.iter().find(|place| place.role == "logs"));
+    let dev = match place.map(|place| &place.answer) {
+        Some(Answer::Looked { dev, .. }) => *dev,
+        _ => mounted::holding(samples, "/var/log")?.dev,
     };
     let [disk] = disks_of(samples, dev) else { return None };
     let line = samples.counters.value()?.iter().find(|line| line.name == *disk)?;

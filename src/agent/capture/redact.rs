@@ -20,6 +20,10 @@ pub(super) fn file(path: &Path, bytes: Vec<u8>) -> Option<Vec<u8>> {
     if name.contains("serial") && path.starts_with("/sys") {
         return Some(serial(path, &bytes));
     }
+    // Of the kernel's command line journald's options are looked at, and others may be secrets.
+    if path == Path::new("/proc/cmdline") {
+        return None;
+    }
     let kernels = ["/proc", "/sys", "/dev"].iter().any(|dir| path.starts_with(dir));
     if kernels {
         return Some(bytes);
@@ -81,6 +85,7 @@ mod tests {
         );
         assert_eq!(kept("/sys/class/nvme/nvme0/serial", "S4EWNX0R123456\n").as_deref(), Some("00000000000000000000\n"));
         assert_eq!(kept("/sys/class/dmi/id/product_uuid", "ec2e1916-9099\n").unwrap().as_bytes(), UUID);
+        assert_eq!(kept("/proc/cmdline", "quiet luks.key=1"), None);
         same("/proc/diskstats", "8 0 sda token=1\n");
         same("/etc/k.yaml", "maxPods: 58\nevictionHard:\n  nodefs.available: 10%\n");
         same("/etc/default/kubelet", "KUBELET_EXTRA_ARGS=--max-pods=58 --node-labels=a=b\n");

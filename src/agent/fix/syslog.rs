@@ -183,6 +183,11 @@ fn take_back(host: &Host, record: &Record) -> Result<(Vec<String>, Vec<String>),
     // The socket first: with its daemon running it would refuse to start.
     let active: Vec<&str> = record.units.iter().filter(|unit| unit.active).map(|unit| unit.unit.as_str()).collect();
     if record.socket && !systemd::state(host, SOCKET).map_err(|error| error.to_string())?.is_active() {
+        for unit in &active {
+            if systemd::state(host, unit).map_err(|error| error.to_string())?.is_active() {
+                call(&["stop", unit])?;
+            }
+        }
         call(&["start", SOCKET])?;
     }
     if !active.is_empty() {
