@@ -48,7 +48,7 @@ finds() {
     local problem; problem=$(found "$2")
     if [ "$(jq -r .severity <<<"${problem:-null}")" = "$1" ]; then
         ok "$1 $2: $(jq -r .summary <<<"$problem")"
-        printf '   advice: %s\n' "$(jq -r .advice <<<"$problem")"
+        printf '   advice: %s\n   shown: %s\n' "$(jq -r .advice <<<"$problem")" "$2"
     else
         bad "$1 $2 expected, found ${problem:-nothing}; $(jq -c '.watch.status | [.detectors[], .sources[] | select(.name | test("log"))]' "$work/check.json")"
     fi
@@ -83,9 +83,9 @@ before=$(shell 'stat -c %s /var/log/syslog')
 look && finds advice SyslogActive && silent SyslogSync
 grown=$(($(shell 'stat -c %s /var/log/syslog') - before))
 [ "$(found SyslogActive | jq -r .subject)" = rsyslog.service ] && ok "it names the real unit" || bad "it names $(found SyslogActive | jq -r .subject)"
-rate=$(number SyslogActive "written by rsyslog" | cut -d. -f1) calls=$(number SyslogActive "write calls by rsyslog" | cut -d. -f1) share=$(number SyslogActive "share of the disk's writes by rsyslog")
+rate=$(number SyslogActive "written by rsyslog" | cut -d. -f1) calls=$(number SyslogActive "write calls by rsyslog" | cut -d. -f1)
 # Some 120 bytes a line, 200 lines a second; what is counted are pages of 4 KiB that became dirty.
-if [ "${calls:-0}" -ge 5 ] && [ "${rate:-0}" -ge 4000 ] && [ "$(jq -n "$share > 0 and $share <= 100")" = true ]; then ok "its cost was measured: $rate bytes and $calls write calls a second, $share % of the disk's; its file grew by $grown bytes meanwhile"; else bad "rate $rate, calls $calls, share $share, file grown by $grown"; fi
+if [ "${calls:-0}" -ge 5 ] && [ "${rate:-0}" -ge 4000 ]; then ok "its cost was measured: $rate bytes and $calls write calls a second; its file grew by $grown bytes meanwhile"; else bad "rate $rate, calls $calls, file grown by $grown"; fi
 if [ "$(number SyslogActive "written by systemd-journald" | cut -d. -f1)" -ge 1 ]; then ok "and journald's beside it"; else bad "journald's cost is not there: $(found SyslogActive)"; fi
 
 echo "== the fix: shown, refused, done, taken back"
@@ -98,7 +98,8 @@ says "shows the socket" "systemctl stop syslog.socket rsyslog.service"
 says "shows the drop-in" "ForwardToSyslog=no"
 equal "and changes nothing" "$was" "$(states)"
 run "no way to call it by accident" 2 inside node-steward fix syslog
-inside systemd-run --quiet --collect --unit=shipper tail -F /var/log/syslog
+# Not to the journal: what it reads would come round again.
+inside systemd-run --quiet --collect --unit=shipper -p StandardOutput=null tail -F /var/log/syslog
 until_true 5 inside systemctl is-active --quiet shipper && sleep 0.5
 run "refused while somebody reads /var/log/syslog" 4 inside node-steward fix syslog --apply
 says "by name" "tail["
@@ -162,6 +163,9 @@ shell "printf '\$ActionFileEnableSync on\n' >/etc/rsyslog.d/00-sync.conf && sed 
 load
 sleep 1
 look && finds warning SyslogSync && finds advice SyslogActive
+# What is buffered reaches the disk later; what is synced at once.
+share=$(number SyslogSync "share of the disk's writes by rsyslog")
+if [ "$(jq -n "$share > 0 and $share <= 100")" = true ]; then ok "rsyslog's part of what the disk writes: $share %"; else bad "share of the disk: $share"; fi
 flushes=$(number SyslogSync "flushes of the disk" | cut -d. -f1)
 if [ "${flushes:-0}" -ge 20 ]; then ok "the disk was flushed $flushes times a second"; else bad "the disk was flushed $flushes times a second"; fi
 shell "rm /etc/rsyslog.d/00-sync.conf && sed -i 's,\t/var/log/syslog,\t-/var/log/syslog,' /etc/rsyslog.conf && systemctl restart rsyslog"
