@@ -1,12 +1,12 @@
-//! kubelet's hard eviction thresholds as kubelet itself will use them, for the watch: the sources read, and the room of kubelet's configuration
+//! kubelet's hard eviction thresholds and reservations as kubelet itself will use them, for the watch: the sources read, and the room of kubelet's configuration
 //! understands. It refuses to take a machine without a kubelet for one with kubelet's defaults.
 
 use std::path::PathBuf;
 
 use crate::host::Host;
-use crate::kubelet::config::ConfigFile;
+use crate::kubelet::config::{ConfigFile, Effective};
 use crate::kubelet::{self, PlaceError, setup};
-use crate::model::watch::Thresholds;
+use crate::model::watch::{Reserved, Thresholds};
 use crate::model::{Node, Reading};
 
 /// Of file systems; memory has its own watchers.
@@ -31,7 +31,26 @@ pub fn thresholds(host: &Host, rules: &kubelet::Rules) -> Reading<Thresholds> {
         Some(signal) => effective.origin(&format!("evictionHard.{signal}")).to_string(),
         None => from,
     };
-    Reading::fresh(Thresholds { hard, from: origin.clone() }, origin)
+    Reading::fresh(Thresholds { hard, reserved: reserved(&effective), from: origin.clone() }, origin)
+}
+
+fn reserved(effective: &Effective) -> Reading<Reserved> {
+    match (effective.resources("kubeReserved"), effective.resources("systemReserved")) {
+        (Ok(kube), Ok(system)) => {
+            let from = ["kubeReserved", "systemReserved"]
+                .into_iter()
+                .filter(|field| effective.get(field).is_some())
+                .map(|field| format!("{field}: {}", effective.origin(&format!("{field}.memory"))))
+                .collect::<Vec<_>>();
+            let from =
+                if from.is_empty() { "neither kubeReserved nor systemReserved is set".into() } else { from.join(", ") };
+            Reading::fresh(Reserved { kube, system }, from)
+        }
+        (Err(complaint), _) | (_, Err(complaint)) => Reading::failed(format!(
+            "{} in {} is {}: kubelet does not start with it; expected {}",
+            complaint.path, complaint.file, complaint.found, complaint.expected
+        )),
+    }
 }
 
 /// kubelet's `--root-dir`, or where it usually is.
@@ -72,6 +91,18 @@ mod tests {
         assert_eq!(hard(&own, "nodefs.available").as_deref(), Some("3Gi"));
         assert_eq!(hard(&own, "imagefs.available"), None, "a map in the main file takes the place of all defaults");
         assert!(own.value().unwrap().from.contains("/etc/k.yaml"), "{own:?}");
+    }
+
+    #[test]
+    fn reservations_of_both_kinds_and_one_that_kubelet_refuses() {
+        let reserved =
+            |text: &str| read(&[UNIT, ("etc/k.yaml", &format!("{HEAD}{text}"))]).value().unwrap().reserved.clone();
+        let both = reserved("kubeReserved: {cpu: 80m, memory: 574Mi}\nsystemReserved: {memory: 100Mi}\n");
+        assert_eq!(both.value().unwrap().memory_bytes(), 674 << 20);
+        assert_eq!(both.origin(), "kubeReserved: /etc/k.yaml, systemReserved: /etc/k.yaml");
+        assert_eq!(reserved("").value().unwrap().memory_bytes(), 0);
+        let Reading::Failed { why } = reserved("kubeReserved: {memory: much}\n") else { panic!() };
+        assert!(why.starts_with("kubeReserved.memory in /etc/k.yaml is \"much\""), "{why}");
     }
 
     #[test]

@@ -30,6 +30,7 @@ mod pids_nearly_full;
 mod play;
 mod probe_stuck;
 mod reboot_pending;
+mod reservation_exceeded;
 mod root_volume_shared;
 mod scene;
 mod shares;
@@ -75,6 +76,7 @@ pub const ALL: &[fn() -> Box<dyn Slot>] = &[
     slot::<image_outdated::ImageOutdated>,
     slot::<syslog_active::SyslogActive>,
     slot::<syslog_sync::SyslogSync>,
+    slot::<reservation_exceeded::ReservationExceeded>,
 ];
 
 /// What the next samples should hold: contributors as soon as a disk has work queued or somebody waits for I/O, waiting tasks while a disk has a problem.

@@ -1,9 +1,9 @@
 //! Dice for made-up samples. They refuse chance: a seed always gives the same.
 #![allow(clippy::unwrap_used)]
 
-use node_steward::model::Reading;
 use node_steward::model::time::Mono;
 use node_steward::model::watch::*;
+use node_steward::model::{Bytes, Millicores, Reading, Resources};
 
 /// Dice that always fall the same way for a seed; odd values come up often.
 pub struct Dice(pub u64);
@@ -89,6 +89,14 @@ impl Dice {
             flushes: self.number(),
             flush_ms: self.small(),
         }
+    }
+
+    pub fn resources(&mut self) -> Resources {
+        Resources::of(Millicores(self.number()), Bytes(self.number()), None)
+    }
+
+    pub fn used(&mut self, index: u32) -> GroupUse {
+        GroupUse { path: format!("/g{index}"), held_bytes: self.number(), working_set_bytes: self.number() }
     }
 
     pub fn space(&mut self) -> Space {
@@ -274,6 +282,11 @@ impl Dice {
                 ["10%", "1Gi", "", "x", "-5%"][usize::try_from(self.roll(5)).unwrap()].to_owned(),
             );
         }
+        thresholds.reserved = match self.roll(3) {
+            0 => Reading::failed("x"),
+            _ => Reading::fresh(Reserved { kube: self.resources(), system: self.resources() }, "dice"),
+        };
+        let outside = OutsidePods { groups: self.many(3, Self::used), largest: self.many(3, Self::used) };
         let nvme = self.many(3, Self::controller);
         let groups = self.many(6, |dice, _| GroupIo {
             path: format!("/{}/{}", dice.word(), dice.word()),
@@ -346,6 +359,7 @@ impl Dice {
             ext: self.sampled(at, ext),
             places: self.sampled(at, places),
             thresholds: self.sampled(at, thresholds),
+            outside_pods: self.sampled(at, outside),
             nvme: self.sampled(at, nvme),
             groups: self.sampled(at, groups),
             processes: self.sampled(at, processes),

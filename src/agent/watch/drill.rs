@@ -14,9 +14,7 @@ use crate::model::status::{Part, Standing};
 use crate::model::time::{Mono, Now, Wall};
 use crate::model::watch::{
     Answer, BlockDevice, BlockedTask, Conntrack, CpuTimes, Daemon, Dev, DiskCounters, EbsPage, ExtErrors, FileTable,
-    GroupIo, Image, IoCounters, JournalSetup, KernelLog, Layer, LogFile, LogWriter, Logging, Memory, Mount,
-    NodePressure, NvmeController, NvmeModel, Place, Pressure, Record, Sampled, Samples, Smart, Space, Stall,
-    SyslogDaemon, Tasks, Thresholds,
+    GroupIo, GroupUse, Image, IoCounters, JournalSetup, KernelLog, Layer, LogFile, LogWriter, Logging, Memory, Mount, NodePressure, NvmeController, NvmeModel, OutsidePods, Place, Pressure, Record, Reserved, Sampled, Samples, Smart, Space, Stall, SyslogDaemon, Tasks, Thresholds,
 };
 use crate::sample::guarded::{Pending, Request};
 
@@ -88,6 +86,7 @@ fn samples(turn: u64) -> Samples {
         ext: fresh(at, vec![errors(bad)]),
         places: fresh(at, places(sick, turn)),
         thresholds: fresh(at, thresholds()),
+        outside_pods: fresh(at, outside(bad)),
         nvme: fresh(at, vec![controller("drill0", at, bad)]),
         groups: fresh(
             at,
@@ -198,8 +197,14 @@ fn thresholds() -> Thresholds {
     let hard = [("nodefs.available", "10%"), ("nodefs.inodesFree", "5%"), ("imagefs.available", "15%")];
     Thresholds {
         hard: hard.iter().map(|(signal, limit)| ((*signal).to_owned(), (*limit).to_owned())).collect(),
+        reserved: Reading::fresh(Reserved::default(), "a drill"),
         from: "a drill".to_owned(),
     }
+}
+
+fn outside(bad: u64) -> OutsidePods {
+    let group = GroupUse { path: "/system.slice".to_owned(), held_bytes: bad << 20, working_set_bytes: bad << 21 };
+    OutsidePods { groups: vec![group.clone()], largest: vec![group] }
 }
 
 fn controller(disk: &str, at: Mono, bad: u64) -> NvmeController {

@@ -24,7 +24,7 @@ fn samples(at: u64, kinds: [&str; 2], places: Vec<Place>) -> Samples {
     let hard = hard.map(|(signal, text)| (signal.to_owned(), text.to_owned())).into();
     Samples {
         places: made::fresh(at, places),
-        thresholds: made::fresh(1, Thresholds { hard, from: "made".into() }),
+        thresholds: made::fresh(1, Thresholds { hard, from: "made".into(), ..Thresholds::default() }),
         ..made::samples(at, mounts)
     }
 }

@@ -7,6 +7,7 @@ mod logging;
 mod mounts;
 mod node;
 mod nvme;
+mod outside;
 mod resources;
 
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,7 @@ pub use logging::{JOURNALD, JournalSetup, LogFile, LogReader, LogWriter, Logging
 pub use mounts::{Answer, ExtErrors, Mount, Place, Space};
 pub use node::{CpuTimes, NodePressure, Pressure, Stall, Thresholds};
 pub use nvme::{Bin, EbsPage, Histogram, NvmeController, NvmeModel, Smart};
+pub use outside::{GroupUse, OutsidePods, Reserved};
 pub use resources::{ClockState, Conntrack, Daemon, FileTable, GroupTasks, Image, Memory, Tasks};
 
 use super::Reading;
@@ -79,7 +81,7 @@ pub struct Samples {
     pub ext: Sampled<Vec<ExtErrors>>,
     /// What the probes answered about mount points and directories.
     pub places: Sampled<Vec<Place>>,
-    /// kubelet's hard eviction thresholds, as it will use them.
+    /// kubelet's hard eviction thresholds and reservations, as it will use them.
     pub thresholds: Sampled<Thresholds>,
     /// NVMe controllers: state, log pages.
     pub nvme: Sampled<Vec<NvmeController>>,
@@ -99,6 +101,8 @@ pub struct Samples {
     pub files: Sampled<FileTable>,
     /// Daemons that the node needs.
     pub daemons: Sampled<Vec<Daemon>>,
+    /// What is used outside of pods.
+    pub outside_pods: Sampled<OutsidePods>,
     /// The kernel's clock.
     pub clock: Sampled<ClockState>,
     /// /proc/meminfo, while somebody waits for memory.

@@ -1,6 +1,9 @@
-//! Numbers of the node as a whole: pressure, CPU time, kubelet's thresholds.
+//! Numbers of the node as a whole: pressure, CPU time, kubelet's thresholds and reservations.
 
 use serde::{Deserialize, Serialize};
+
+use super::outside::Reserved;
+use crate::model::Reading;
 
 /// Totals of one pressure line, in microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -50,12 +53,24 @@ pub struct CpuTimes {
     pub cpus: u32,
 }
 
-/// kubelet's hard eviction thresholds for a file system, each in bytes or inodes of that file system, or a percentage.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+/// kubelet's hard eviction thresholds for a file system, each in bytes or inodes of that file system, or a percentage; and what it reserves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Thresholds {
     /// Signal (`nodefs.available`, `nodefs.inodesFree`, `imagefs.available`, `imagefs.inodesFree`) to kubelet's text, such as `10%` or `1Gi`.
     pub hard: std::collections::BTreeMap<String, String>,
-    /// Where they are from, for a person.
+    /// What it keeps for the system and for itself; failed where it would refuse what is written there.
+    pub reserved: Reading<Reserved>,
+    /// Where the thresholds are from, for a person.
     pub from: String,
+}
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        Self {
+            hard: std::collections::BTreeMap::new(),
+            reserved: Reading::absent("not looked at yet"),
+            from: String::new(),
+        }
+    }
 }

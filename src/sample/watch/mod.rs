@@ -13,6 +13,7 @@ mod limits;
 pub mod logging;
 mod mounts;
 mod nvme;
+mod outside;
 mod pods;
 mod pressure;
 mod processes;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{daemons, limits};
+use super::{daemons, limits, outside};
 use crate::host::Host;
 use crate::model::Reading;
 use crate::model::time::Mono;
@@ -26,6 +26,7 @@ pub(super) struct Source {
     looks: u32,
     limits: limits::Source,
     daemons: daemons::Source,
+    outside: outside::Source,
     /// The last look, and how long all had waited for memory by then, us.
     waited: (Mono, u64),
 }
@@ -42,6 +43,7 @@ impl Source {
             self.limits.tasks(host, at, mounts, &mut samples.task_room);
         }
         self.daemons.read(host, at, first, mounts, &mut samples.daemons);
+        self.outside.read(host, (at, first), mounts, samples.thresholds.value(), &mut samples.outside_pods);
         if first || due(&samples.clock, at, CLOCK_MS) {
             samples.clock = Sampled::at(
                 at,

@@ -28,6 +28,7 @@ pub fn sources(samples: &Samples) -> Vec<Part> {
         part("tasks", of(&samples.task_room, "")),
         part("open_files", of(&samples.files, "")),
         part("daemons", of(&samples.daemons, "")),
+        part("outside_pods", of(&samples.outside_pods, "")),
         part("clock", of(&samples.clock, "")),
         part("memory", of(&samples.memory, "")),
         part("instance_type", of(&samples.instance_type, "")),

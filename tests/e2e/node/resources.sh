@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Limits of a node really approached: a table of tracked connections filled in a network namespace, task ids in a namespace with few of them and in a
 # cgroup with a limit, a daemon that opens files up to its own limit; then what the advice says is done, and the finding is gone. A daemon whose program
-# was removed, a package that asks for a reboot, and the clock as adjtimex really has it.
+# was removed, a package that asks for a reboot, memory that is held outside of pods against what a kubelet's configuration reserves, and the clock as
+# adjtimex really has it.
 # It refuses to change a setting of the machine: everything is in namespaces and cgroups of its own, and goes with them.
 #
 #   resources.sh       NODE_STEWARD=BINARY
@@ -20,6 +21,7 @@ if [ "${1:-}" != inside ]; then
     exec unshare --mount --propagation private sh -c 'mount -t tmpfs -o mode=755 tmpfs /run && exec "$@"' sh "$0" inside
 fi
 work=$(mktemp -d /dev/shm/node-steward-resources.XXXXXX)
+mkfifo "$work/fifo2"
 passed=0 failed=0 missing='' pids=() groups=()
 cleanup() {
     for pid in ${pids[@]+"${pids[@]}"}; do kill -9 "$pid" 2>/dev/null; done
@@ -200,7 +202,59 @@ else
     look && found RebootPending node | grep -q 'linux-image-amd64 asked for a reboot' && ok "a package that asks for a reboot is named" || bad "no word of /run/reboot-required: $(found RebootPending node)"
 fi
 
-# 5. The clock, as the kernel has it; a quarter of an hour is too long for a test.
+# 5. Memory outside of pods: all topmost cgroups of this machine, one of them ours, against what a made-up kubelet reserves; page cache is not held.
+memory=$(awk '$3 == "cgroup" && $4 ~ /(^|,)memory(,|$)/ {print $2; exit}' /proc/mounts)
+[ -n "$memory" ] || memory=$v2
+slice=$memory/node-steward-test.slice
+disk=$(mktemp -d "${TMPDIR:-/var/tmp}/node-steward-cache.XXXXXX")
+# reserve MIB
+reserve() {
+    mkdir -p /run/systemd/system
+    printf '[Service]\nExecStart=/usr/bin/kubelet --config=/run/kubelet.yaml --config-dir=/run/kubelet.d\n' >/run/systemd/system/kubelet.service
+    printf 'apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n' >/run/kubelet.yaml
+    [ "$1" = 0 ] || printf 'kubeReserved: {memory: %sMi}\n' "$1" >>/run/kubelet.yaml
+}
+if [ -z "$memory" ] || [ -e "$slice" ] || [ -n "$(find /etc/systemd/system /usr/lib/systemd/system -name kubelet.service 2>/dev/null)" ]; then
+    lacks "a hierarchy of cgroups that counts memory, on a machine without a kubelet"
+elif [ "$(stat -f -c %T "$disk")" = tmpfs ] || ! mkdir "$slice" 2>/dev/null || { groups=("$slice" ${groups[@]+"${groups[@]}"}); [ ! -e "$slice/memory.stat" ]; }; then
+    lacks "a memory controller for a cgroup of our own, and a disk for page cache"
+else
+    [ ! -e "$slice/cgroup.subtree_control" ] || echo +memory >"$slice/cgroup.subtree_control"
+    mkdir "$slice/hog.service" && groups=("$slice/hog.service" ${groups[@]+"${groups[@]}"})
+    config=$work/config.toml
+    printf '[detect.reservation_exceeded]\nenter_after = "0s"\n' >"$config"
+    python3 -c '
+import sys, time
+while sys.stdin.readline() != "go\n": pass
+held = bytearray(300 << 20); held[::4096] = b"x" * len(held[::4096])
+print("held", flush=True); time.sleep(900)' <"$work/fifo2" >"$work/held" 2>/dev/null &
+    hog=$!
+    pids+=("$hog")
+    exec 7>"$work/fifo2"
+    echo "$hog" >"$slice/hog.service/cgroup.procs"
+    reserve 0
+    look && finds advice ReservationExceeded node
+    held=$(found ReservationExceeded node | jq '.evidence[] | select(.name == "held outside of pods").value')
+    # Others work on this machine as well; 150 MiB are theirs to take.
+    reserve $((held + 150))
+    look && silent ReservationExceeded node " with 150 MiB to spare"
+    echo go >&7
+    until_true grep -q held "$work/held" || bad "nothing was held"
+    look && finds warning ReservationExceeded node
+    found ReservationExceeded node | jq -r '.evidence[] | select(.name == "largest").value' | grep -q 'node-steward-test.slice/hog.service 30[0-9] MiB\|node-steward-test.slice/hog.service 31[0-9] MiB' && ok "it names who holds 300 MiB" || bad "not named: $(found ReservationExceeded node)"
+    kill -9 "$hog"; wait "$hog" 2>/dev/null; exec 7>&-
+    # shellcheck disable=SC2016 # the inner shell's words
+    sh -c 'echo $$ >"$1/cgroup.procs"; head -c 400M /dev/zero >"$2/cached"; sync "$2/cached"; cat "$2/cached" "$2/cached" >/dev/null' sh "$slice/hog.service" "$disk"
+    cached=$(cat "$slice/hog.service/memory.current" "$slice/hog.service/memory.usage_in_bytes" 2>/dev/null)
+    if [ "$((cached >> 20))" -ge 350 ]; then ok "$((cached >> 20)) MiB of page cache are charged to the cgroup"; else bad "no page cache in the cgroup: $cached"; fi
+    look && silent ReservationExceeded node " with page cache in place of memory that is held"
+    reserve x
+    look && [ "$(jq -r '.detectors[] | select(.name == "reservation_exceeded").standing.state' "$work/turn.json")" = unknown ] && ok "a reservation that kubelet refuses is unknown" || bad "$(jq -c '.detectors[] | select(.name == "reservation_exceeded")' "$work/turn.json")"
+    config=''
+fi
+rm -rf "$disk"
+
+# 6. The clock, as the kernel has it; a quarter of an hour is too long for a test.
 config=$work/config.toml
 printf '[detect.clock_unsynchronized]\nenter_after = "0s"\n' >"$config"
 unset_by=$(python3 -c '
