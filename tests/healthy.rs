@@ -5,7 +5,8 @@
 //! A mutation is one or more words with arguments, joined by ` && `, all from a third of the turns on. Words:
 //! `stall DISK`; `saturate DISK`; `remount-ro POINT`; `super POINT OPTION`; `look POINT {"errno":5}`; `space POINT KEY VALUE`;
 //! `count PATH` (adds 1, with last_error_time now); `put PATH TEXT` (from the first turn); `page CONTROLLER OFFSET US_PER_S`;
-//! `smart CONTROLLER BYTE VALUE`; `kernel TEXT`; `new PATH TEXT` (a file that was not recorded, from the first turn, `\n` is a line's end); `starve`
+//! `smart CONTROLLER BYTE VALUE`; `kernel TEXT`; `new PATH TEXT` (a file that was not recorded, from the first turn, `\n` is a line's end);
+//! `later PATH TEXT` (the same from a third of the turns on); `starve`
 //! (everything waits for memory); `steal PERCENT`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)] // Plays the operator on scratch copies.
 
@@ -221,6 +222,11 @@ impl Sick {
                 let file = self.dir.join("root").join(path.trim_start_matches('/'));
                 fs::create_dir_all(file.parent().unwrap()).unwrap();
                 fs::write(file, text.join(" ").replace("\\n", "\n") + "\n").unwrap();
+            }
+            ("later", [path, text @ ..]) => {
+                let text = text.join(" ").replace("\\n", "\n") + "\n";
+                assert_ne!(self.read(self.from, path), Some(text.clone().into_bytes()), "{path} does not change");
+                self.write(self.from, path, text.as_bytes());
             }
             ("starve", [""]) => self.waits_for("/proc/pressure/memory"),
             ("steal", [percent]) => self.steal(percent.parse().unwrap()),

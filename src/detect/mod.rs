@@ -11,6 +11,7 @@ mod disk_latency_high;
 mod disk_saturated;
 mod disk_stalled;
 mod ebs;
+mod ena_allowance_exceeded;
 mod filesystem_errors;
 mod filesystem_full;
 mod filesystem_read_only;
@@ -38,6 +39,7 @@ mod slot;
 mod syslog_active;
 mod syslog_sync;
 mod task_hung;
+mod units;
 mod window;
 
 pub use book::{Book, Changes, Page};
@@ -77,6 +79,8 @@ pub const ALL: &[fn() -> Box<dyn Slot>] = &[
     slot::<syslog_active::SyslogActive>,
     slot::<syslog_sync::SyslogSync>,
     slot::<reservation_exceeded::ReservationExceeded>,
+    slot::<units::Units>,
+    slot::<ena_allowance_exceeded::EnaAllowanceExceeded>,
 ];
 
 /// What the next samples should hold: contributors as soon as a disk has work queued or somebody waits for I/O, waiting tasks while a disk has a problem.

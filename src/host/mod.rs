@@ -1,9 +1,11 @@
 //! The one door to the machine: every file, lock, program and file-system call goes through [`Host`], beneath one root.
 //! It refuses to leave that root, to read without a limit, and to leave a file half-written.
 
+mod bus;
 pub mod clock;
 mod device;
 mod error;
+mod ethtool;
 mod exec;
 mod file;
 mod kernel;

@@ -1,4 +1,5 @@
 //! What only a system call tells besides files and file systems: the kernel's clock, where a link of /proc leads, how many files a process has open.
+//! Others beside this file (`bus`, `ethtool`) tell of more in the same way.
 //! A recording answers from its own notes in `.recorded/told`. It refuses to set anything.
 
 use std::os::fd::AsFd;

@@ -4,7 +4,7 @@ set -uo pipefail
 cd "$(dirname "$0")"
 . ../lib.sh
 passed=0 failed=0 skipped=''
-for part in stuck memory systemd; do
+for part in stuck memory systemd units; do
     echo "== $part"
     out=$(./$part.sh 2>&1); code=$?
     printf '%s\n' "$out"

@@ -286,6 +286,22 @@ impl Dice {
             0 => Reading::failed("x"),
             _ => Reading::fresh(Reserved { kube: self.resources(), system: self.resources() }, "dice"),
         };
+        let allowances = self.many(2, |dice, index| Allowances {
+            interface: format!("ens{index}"),
+            counters: ["linklocal_allowance_exceeded", "pps_allowance_exceeded", "x"]
+                .into_iter()
+                .map(|name| (name.to_owned(), dice.number()))
+                .collect(),
+        });
+        let units = self.many(3, |dice, index| UnitState {
+            unit: format!("u{index}.service"),
+            active: ["active", "failed", ""][usize::try_from(dice.roll(3)).unwrap()].to_owned(),
+            sub: dice.word(),
+            result: ["success", "exit-code", "watchdog", ""][usize::try_from(dice.roll(4)).unwrap()].to_owned(),
+            restarts: (dice.roll(2) > 0).then(|| dice.number()),
+            started_us: dice.number(),
+            exit_status: (dice.roll(2) > 0).then(|| dice.number()),
+        });
         let outside = OutsidePods { groups: self.many(3, Self::used), largest: self.many(3, Self::used) };
         let nvme = self.many(3, Self::controller);
         let groups = self.many(6, |dice, _| GroupIo {
@@ -360,6 +376,8 @@ impl Dice {
             places: self.sampled(at, places),
             thresholds: self.sampled(at, thresholds),
             outside_pods: self.sampled(at, outside),
+            units: self.sampled(at, units),
+            allowances: self.sampled(at, allowances),
             nvme: self.sampled(at, nvme),
             groups: self.sampled(at, groups),
             processes: self.sampled(at, processes),

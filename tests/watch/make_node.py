@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# Makes the recordings of this folder about the node's own part: what it uses outside of pods.
+# Makes the recordings of this folder about the node's own part: what it uses outside of pods, its units, its network's allowances.
 # It refuses to write what is expected of them: expect.json and WHY.md are written by hand, and it leaves them alone.
 from make_resources import Room
 
@@ -19,6 +19,62 @@ class Own(Room):
         self.file(f"{base}/memory.current", (held + cache) * MIB)
         stat = {"anon": held, "file": cache, "inactive_file": cache - cache // 2, "active_file": cache // 2, "slab_reclaimable": 0}
         self.file(f"{base}/memory.stat", "\n".join(f"{name} {mib * MIB}" for name, mib in stat.items()))
+
+
+    def interface(self, name, **exceeded):
+        """As `ethtool -S` shows it, cut to what matters; `exceeded` are counters since the driver was loaded."""
+        self.file(f"/sys/bus/pci/drivers/ena/0000:00:05.0/net/{name}/address", "0a:1b:2c:3d:4e:5f")
+        counters = {"total_resets": 0, "tx_timeout": 0}
+        for allowance in ("bw_in", "bw_out", "pps", "conntrack", "linklocal"):
+            counters[f"{allowance}_allowance_exceeded"] = exceeded.get(allowance, 0)
+        counters["conntrack_allowance_available"] = exceeded.get("left", 130_000)
+        self.file(f"/.recorded/told/ethtool/{name}", "\n".join(["NIC statistics:"] + [f"     {name}: {count}" for name, count in counters.items()]))
+
+    def units(self, *units):
+        """Unit, state, substate, result, restarts, start of the main process."""
+        block = "Id={}\nActiveState={}\nSubState={}\nResult={}\nNRestarts={}\nExecMainStartTimestampMonotonic={}\nExecMainCode=1\nExecMainStatus=1\n"
+        self.file("/.recorded/told/units", "\n".join(block.format(*unit) for unit in units))
+
+
+def ena_allowance_exceeded_sick():
+    node = Own("ena-allowance-exceeded-sick")
+    node.product("m5.large")
+    out, dns = 4000, 900
+    for minute in range(24):  # A storm of DNS queries for two minutes; later five minutes at the bandwidth.
+        dns += 7000 if minute in (4, 5) else 0
+        out += 5000 if 12 <= minute < 17 else 0
+        node.interface("ens5", linklocal=dns, bw_out=out)
+        node.steps(1, pace=60)
+
+
+def ena_allowance_exceeded_well():
+    node = Own("ena-allowance-exceeded-well")
+    node.product("m5.large")
+    out = 70_000
+    for minute in range(16):  # Much of it long ago, short bursts now and then, and a driver that is loaded anew.
+        out = 30 if minute == 9 else out + (900 if minute % 5 == 2 else 20)
+        node.interface("ens5", linklocal=52_000 if minute < 9 else 0, conntrack=12, bw_out=out)
+        node.steps(1, pace=60)
+
+
+def units_sick():
+    node = Own("units-sick")
+    for minute in range(34):
+        # containerd is killed by its watchdog every minute for a while; kubelet hits its limit of starts, and somebody starts it again.
+        killed = min(max(minute - 2, 0), 5)
+        kubelet = ("failed", "failed", "start-limit-hit", 5, 900) if 6 <= minute < 12 else ("active", "running", "success", 0, 90 if minute < 6 else 1000)
+        node.units(("kubelet.service", *kubelet), ("containerd.service", "active", "running", "watchdog" if killed else "success", killed, 80 + killed))
+        node.steps(1, pace=60)
+
+
+def units_well():
+    node = Own("units-well")
+    for minute in range(30):
+        # Somebody restarts kubelet again and again, containerd ended twice in half an hour, and docker was never started.
+        kubelet = ("kubelet.service", "active", "running", "success", 0, 90 + minute * 60)
+        runtime = ("containerd.service", "active", "running", "success", 40 + minute // 12, 80)
+        node.units(kubelet, runtime, ("docker.service", "inactive", "dead", "success", 0, 0))
+        node.steps(1, pace=60)
 
 
 def reservation_exceeded_sick():

@@ -13,8 +13,10 @@ use crate::model::Reading;
 use crate::model::status::{Part, Standing};
 use crate::model::time::{Mono, Now, Wall};
 use crate::model::watch::{
-    Answer, BlockDevice, BlockedTask, Conntrack, CpuTimes, Daemon, Dev, DiskCounters, EbsPage, ExtErrors, FileTable,
-    GroupIo, GroupUse, Image, IoCounters, JournalSetup, KernelLog, Layer, LogFile, LogWriter, Logging, Memory, Mount, NodePressure, NvmeController, NvmeModel, OutsidePods, Place, Pressure, Record, Reserved, Sampled, Samples, Smart, Space, Stall, SyslogDaemon, Tasks, Thresholds,
+    Allowances, Answer, BlockDevice, BlockedTask, Conntrack, CpuTimes, Daemon, Dev, DiskCounters, EbsPage, ExtErrors,
+    FileTable, GroupIo, GroupUse, Image, IoCounters, JournalSetup, KernelLog, Layer, LogFile, LogWriter, Logging,
+    Memory, Mount, NodePressure, NvmeController, NvmeModel, OutsidePods, Place, Pressure, Record, Reserved, Sampled,
+    Samples, Smart, Space, Stall, SyslogDaemon, Tasks, Thresholds, UnitState,
 };
 use crate::sample::guarded::{Pending, Request};
 
@@ -87,6 +89,8 @@ fn samples(turn: u64) -> Samples {
         places: fresh(at, places(sick, turn)),
         thresholds: fresh(at, thresholds()),
         outside_pods: fresh(at, outside(bad)),
+        allowances: fresh(at, allowances(bad)),
+        units: fresh(at, vec![unit(bad)]),
         nvme: fresh(at, vec![controller("drill0", at, bad)]),
         groups: fresh(
             at,
@@ -199,6 +203,21 @@ fn thresholds() -> Thresholds {
         hard: hard.iter().map(|(signal, limit)| ((*signal).to_owned(), (*limit).to_owned())).collect(),
         reserved: Reading::fresh(Reserved::default(), "a drill"),
         from: "a drill".to_owned(),
+    }
+}
+
+fn allowances(bad: u64) -> Vec<Allowances> {
+    let counters = [("linklocal_allowance_exceeded".to_owned(), bad)].into();
+    vec![Allowances { interface: "drill0".to_owned(), counters }]
+}
+
+fn unit(bad: u64) -> UnitState {
+    let active = if bad > SICK / 2 { "failed" } else { "active" };
+    UnitState {
+        unit: "drill.service".to_owned(),
+        active: active.to_owned(),
+        restarts: Some(bad),
+        ..UnitState::default()
     }
 }
 

@@ -20,7 +20,9 @@ pub use mounts::{Answer, ExtErrors, Mount, Place, Space};
 pub use node::{CpuTimes, NodePressure, Pressure, Stall, Thresholds};
 pub use nvme::{Bin, EbsPage, Histogram, NvmeController, NvmeModel, Smart};
 pub use outside::{GroupUse, OutsidePods, Reserved};
-pub use resources::{ClockState, Conntrack, Daemon, FileTable, GroupTasks, Image, Memory, Tasks};
+pub use resources::{
+    Allowances, ClockState, Conntrack, Daemon, FileTable, GroupTasks, Image, Memory, Tasks, UnitState,
+};
 
 use super::Reading;
 use super::time::Mono;
@@ -101,6 +103,10 @@ pub struct Samples {
     pub files: Sampled<FileTable>,
     /// Daemons that the node needs.
     pub daemons: Sampled<Vec<Daemon>>,
+    /// What the cloud's network interfaces count of their allowances.
+    pub allowances: Sampled<Vec<Allowances>>,
+    /// Units that the node cannot do without.
+    pub units: Sampled<Vec<UnitState>>,
     /// What is used outside of pods.
     pub outside_pods: Sampled<OutsidePods>,
     /// The kernel's clock.

@@ -81,6 +81,36 @@ pub struct ClockState {
     pub estimated_error_us: u64,
 }
 
+/// A unit as systemd sees it, in systemd's words.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UnitState {
+    /// Such as `kubelet.service`.
+    pub unit: String,
+    /// ActiveState: active, activating, failed.
+    pub active: String,
+    /// SubState: running, auto-restart.
+    pub sub: String,
+    /// How it ended last: success, exit-code, signal, oom-kill, watchdog, start-limit-hit.
+    pub result: String,
+    /// How often systemd has started it again by itself since somebody started it; managers before 235 do not count.
+    pub restarts: Option<u64>,
+    /// When its main process was started, us after boot; 0 where it never was.
+    pub started_us: u64,
+    /// The status that its main process exited with last, where it exited.
+    pub exit_status: Option<u64>,
+}
+
+/// What the cloud's network interface counts of its allowances.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Allowances {
+    /// Such as `ens5`.
+    pub interface: String,
+    /// The driver's counters since it was loaded, by their own names, such as `bw_in_allowance_exceeded`.
+    pub counters: std::collections::BTreeMap<String, u64>,
+}
+
 /// /proc/meminfo.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

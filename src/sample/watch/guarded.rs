@@ -6,12 +6,13 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{image, logging, nvme, pods};
+use super::{allowances, image, logging, nvme, pods, units};
 use crate::host::Host;
 use crate::model::Reading;
 use crate::model::time::Mono;
 use crate::model::watch::{
-    Answer, Dev, Image, KernelLog, Logging, Mount, NvmeModel, Place, PodName, Samples, Thresholds, Wants,
+    Allowances, Answer, Dev, Image, KernelLog, Logging, Mount, NvmeModel, Place, PodName, Sampled, Samples, Thresholds,
+    UnitState, Wants,
 };
 
 pub use super::nvme::Pages;
@@ -69,6 +70,10 @@ pub enum Request {
     Image,
     /// Syslog daemons, journald's settings, and who reads their files.
     Logging,
+    /// What the cloud's network interfaces count of their allowances.
+    Allowances,
+    /// Units that the node cannot do without.
+    Units,
 }
 
 /// Its answer, of the same name.
@@ -87,6 +92,10 @@ pub enum Response {
     Image(Reading<Image>),
     /// To [`Request::Logging`].
     Logging(Reading<Logging>),
+    /// To [`Request::Allowances`].
+    Allowances(Reading<Vec<Allowances>>),
+    /// To [`Request::Units`].
+    Units(Reading<Vec<UnitState>>),
 }
 
 impl Request {
@@ -99,6 +108,8 @@ impl Request {
             Self::Thresholds => mount_of(mounts, "/etc/kubernetes").to_owned(),
             Self::Image => mount_of(mounts, "/usr/lib/modules").to_owned(),
             Self::Logging => mount_of(mounts, "/var/log/journal").to_owned(),
+            Self::Allowances => "the network interfaces".to_owned(),
+            Self::Units => "systemd".to_owned(),
         }
     }
 }
@@ -142,6 +153,8 @@ fn answer_one(
         Request::Thresholds => Response::Thresholds(thresholds(host)),
         Request::Image => Response::Image(image::read(host)),
         Request::Logging => Response::Logging(logging::read(host)),
+        Request::Allowances => Response::Allowances(allowances::read(host)),
+        Request::Units => Response::Units(units::read(host)),
     }
 }
 
@@ -160,6 +173,10 @@ pub struct Guarded {
     pub(super) image: Option<Reading<Image>>,
     /// Who writes logs.
     pub(super) logging: Option<Reading<Logging>>,
+    /// What interfaces count.
+    pub(super) allowances: Option<Reading<Vec<Allowances>>>,
+    /// How units are.
+    pub(super) units: Option<Reading<Vec<UnitState>>>,
     /// New records of the kernel's log.
     pub kernel_log: KernelLog,
 }
@@ -226,6 +243,8 @@ impl Pending {
             all.push((Request::PodNames, SELDOM_MS));
         }
         all.extend([(Request::Thresholds, HOURLY_MS), (Request::Image, HOURLY_MS), (Request::Logging, MINUTES_MS)]);
+        all.push((Request::Allowances, seldom(&samples.allowances)));
+        all.push((Request::Units, seldom(&samples.units)));
         all
     }
 
@@ -252,6 +271,8 @@ impl Pending {
             (Request::Thresholds, Response::Thresholds(thresholds)) => self.came.thresholds = Some(thresholds),
             (Request::Image, Response::Image(image)) => self.came.image = Some(image),
             (Request::Logging, Response::Logging(logging)) => self.came.logging = Some(logging),
+            (Request::Allowances, Response::Allowances(all)) => self.came.allowances = Some(all),
+            (Request::Units, Response::Units(units)) => self.came.units = Some(units),
             (request, _) => {
                 self.not_asked(request, "the probe answered another question; this is a bug of node-steward")
             }
@@ -284,6 +305,8 @@ impl Pending {
             Request::Thresholds => self.came.thresholds = Some(Reading::failed(why)),
             Request::Image => self.came.image = Some(Reading::failed(why)),
             Request::Logging => self.came.logging = Some(Reading::failed(why)),
+            Request::Allowances => self.came.allowances = Some(Reading::failed(why)),
+            Request::Units => self.came.units = Some(Reading::failed(why)),
         }
     }
 
@@ -319,6 +342,12 @@ impl Pending {
     }
 }
 
+/// Once a minute, or where there is no such thing, once an hour: that costs a child each time.
+fn seldom<T>(known: &Sampled<T>) -> u64 {
+    let absent = matches!(known.reading, Reading::Absent { .. }) && known.taken != Mono(0);
+    if absent { HOURLY_MS } else { SELDOM_MS }
+}
+
 /// One mount point per file system that a disk, a network or a program stands behind: the one that shows most of it.
 fn mount_points(mounts: &[Mount]) -> Vec<&str> {
     let waits = |mount: &&Mount| {
@@ -340,8 +369,6 @@ fn mount_points(mounts: &[Mount]) -> Vec<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::watch::Sampled;
-
     fn samples() -> Samples {
         let mut mounts = Vec::new();
         super::super::mounts::parse(
@@ -416,6 +443,8 @@ mod tests {
             (Request::Thresholds, "/"),
             (Request::Image, "/"),
             (Request::Logging, "/"),
+            (Request::Allowances, "the network interfaces"),
+            (Request::Units, "systemd"),
         ] {
             assert_eq!(request.stuck_at(mounts), at);
             let line = serde_json::to_string(&request).unwrap();
@@ -428,6 +457,8 @@ mod tests {
             Response::Thresholds(Reading::fresh(Thresholds::default(), "y")),
             Response::Image(Reading::fresh(Image::default(), "z")),
             Response::Logging(Reading::fresh(Logging::default(), "z")),
+            Response::Allowances(Reading::fresh(vec![Allowances::default()], "n")),
+            Response::Units(Reading::fresh(vec![UnitState::default()], "u")),
         ] {
             let line = serde_json::to_string(&response).unwrap();
             assert_eq!(serde_json::from_str::<Response>(&line).unwrap(), response, "{line}");

@@ -1,6 +1,7 @@
 //! What one turn sees, read at the least cost: a look without wishes touches memory alone, and parses only what has changed.
 //! It refuses every call that may wait for a disk; those come through [`guarded`].
 
+mod allowances;
 mod cpu;
 mod daemons;
 mod devices;
@@ -22,6 +23,7 @@ mod resources;
 mod sources;
 mod stat;
 mod tasks;
+mod units;
 mod writers;
 
 use crate::host::Host;
@@ -218,6 +220,12 @@ impl Watcher {
         }
         if let Some(thresholds) = guarded.thresholds {
             samples.thresholds = Sampled::at(at, thresholds);
+        }
+        if let Some(allowances) = guarded.allowances {
+            samples.allowances = Sampled::at(at, allowances);
+        }
+        if let Some(units) = guarded.units {
+            samples.units = Sampled::at(at, units);
         }
         if let Some(image) = guarded.image {
             samples.image = Sampled::at(at, image);

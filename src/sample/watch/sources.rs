@@ -29,6 +29,8 @@ pub fn sources(samples: &Samples) -> Vec<Part> {
         part("open_files", of(&samples.files, "")),
         part("daemons", of(&samples.daemons, "")),
         part("outside_pods", of(&samples.outside_pods, "")),
+        part("units", of(&samples.units, probed)),
+        part("network_allowances", of(&samples.allowances, probed)),
         part("clock", of(&samples.clock, "")),
         part("memory", of(&samples.memory, "")),
         part("instance_type", of(&samples.instance_type, "")),
