@@ -102,7 +102,7 @@ main=$root/etc/kubernetes/kubelet/config.json dir=$root/etc/kubernetes/kubelet/c
 mime_part "$repo/bootstrap/eks-al2023.mime" x-shellscript >"$work/part.sh"
 mime_part "$repo/bootstrap/eks-al2023.mime" node.eks.aws >"$work/nodeconfig.yaml"
 equal "the shell part is whole" "#!/bin/sh systemctl restart node-steward-bootstrap.service" \
-    "$(head -n 1 "$work/part.sh") $(grep -v '^$' "$work/part.sh" | tail -n 1)"
+    "$(head -n 1 "$work/part.sh") $(grep -v '^\(#.*\)\?$' "$work/part.sh" | tail -n 1)"
 equal "the NodeConfig part has the four values" '["apiServerEndpoint","certificateAuthority","cidr","name"]' \
     "$(yq -c '.spec.cluster | keys' "$work/nodeconfig.yaml")"
 # Restarting our unit runs its command line.

