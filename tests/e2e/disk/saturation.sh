@@ -19,15 +19,15 @@ lab_here=$(cd "$(dirname "$0")" && pwd)
 . "$lab_here/../../lib.sh"
 . "$lab_here/lab.sh"
 
-scenarios=6 window=2 idle=8 baseline=10 precision=0.80 recall=0.70 disks='teal:1500:70:1.3 smew:5000:170:0.55' daemon=yes
+scenarios=6 window=2 idle=8 baseline=10 precision=0.80 recall=0.70 disks='plover:1300:60:1.6 avocet:4200:150:0.65' daemon=yes
 for word in "$@"; do
     case $word in
-        --full) scenarios=8 window=5 idle=20 baseline=30 precision=0.95 recall=0.90 disks='teal:1500:70:1.3 smew:5000:170:0.55 gadwall:700:40:2.3 scaup:2200:100:0.9' ;;
+        --full) scenarios=8 window=5 idle=20 baseline=30 precision=0.95 recall=0.90 disks='plover:1300:60:1.6 avocet:4200:150:0.65 dunlin:850:45:2.0 knot:2600:110:1.1' ;;
         --without-daemon) daemon=no ;;
         *) sed -n '2,/^set/s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
     esac
 done
-disks=${SATURATION_DISKS:-$disks} seed=${SATURATION_SEED:-20261124}
+disks=${SATURATION_DISKS:-$disks} seed=${SATURATION_SEED:-20261125}
 [ $daemon = no ] || [ -x "${NODE_STEWARD:-}" ] || skip "NODE_STEWARD names no program"
 lab_enter "$@"
 

@@ -1,6 +1,6 @@
 """The rules that are compared: the usual ones, and rule C worked out here a second time, apart from the daemon.
 It refuses to say "not saturated" where it has no baseline: that is None. Rule C came with a queue in requests, and with the latency of the window's own
-size of request, whatever others need. Queue, sizes and what a write needs besides were changed after a first, a second and a third run, each with its
+size of request, whatever others need. Queue, sizes, what a write needs besides and how many times were changed after four runs, each with its
 own disks and seed; those that are drawn now have chosen nothing."""
 import statistics
 
@@ -12,8 +12,8 @@ BASELINES = {
     "PSI some > 40 %": lambda f: f["some"] > 40,
     "aqu-sz > 10": lambda f: f["aqu"] > 10,
 }
-QUEUE, TIMES_LIGHT, SOME = 4, 3, 10
-OPERATION, BESIDES_MS = 262144, 0.8
+QUEUE, TIMES_LIGHT, SOME = 4, 2.7, 10
+OPERATION, BESIDES_MS = 262144, 1.0
 LIGHT_QUEUE, LIGHT_IOS = 1, 20
 
 
@@ -22,7 +22,7 @@ def size_class(figures):
 
 
 class RuleC:
-    """aqu-sz >= 4 (in operations of at most 256 KiB), PSI some >= 10 %, and await - W0 + S0 + B >= 3 (S0 + B): what the window's requests waited beyond
+    """aqu-sz >= 4 (in operations of at most 256 KiB), PSI some >= 10 %, and await - W0 + S0 + B >= 2.7 (S0 + B): what the window's requests waited beyond
     their own time W0 (the median await of the light windows of the same size class) makes a small synced write wait too, which takes S0 of the quiet
     disk and B besides."""
 
