@@ -72,7 +72,7 @@ impl Baseline {
         if window.aqu() >= lesson.quiet_aqu || window.operations() < lesson.operations {
             return;
         }
-        let us = window.io_ms.saturating_mul(1000).checked_div(window.operations()).unwrap_or(0);
+        let us = window.io_ms.saturating_mul(1000).checked_div(window.requests()).unwrap_or(0);
         if let Some(class) = self.classes.get_mut(class_of(mean)) {
             class.add(us, window, lesson);
         }

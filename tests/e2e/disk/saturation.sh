@@ -19,15 +19,15 @@ lab_here=$(cd "$(dirname "$0")" && pwd)
 . "$lab_here/../../lib.sh"
 . "$lab_here/lab.sh"
 
-scenarios=6 window=2 idle=8 baseline=10 precision=0.80 recall=0.70 disks='plover:1300:60:1.6 avocet:4200:150:0.65' daemon=yes
+scenarios=6 window=2 idle=8 baseline=10 precision=0.80 recall=0.70 disks='brant:1800:75:1.2 pipit:6000:190:0.6' daemon=yes
 for word in "$@"; do
     case $word in
-        --full) scenarios=8 window=5 idle=20 baseline=30 precision=0.95 recall=0.90 disks='plover:1300:60:1.6 avocet:4200:150:0.65 dunlin:850:45:2.0 knot:2600:110:1.1' ;;
+        --full) scenarios=8 window=5 idle=20 baseline=30 precision=0.95 recall=0.90 disks='brant:1800:75:1.2 pipit:6000:190:0.6 godwit:600:35:2.6 ruff:3600:130:0.8' ;;
         --without-daemon) daemon=no ;;
         *) sed -n '2,/^set/s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
     esac
 done
-disks=${SATURATION_DISKS:-$disks} seed=${SATURATION_SEED:-20261125}
+disks=${SATURATION_DISKS:-$disks} seed=${SATURATION_SEED:-20261126}
 [ $daemon = no ] || [ -x "${NODE_STEWARD:-}" ] || skip "NODE_STEWARD names no program"
 lab_enter "$@"
 

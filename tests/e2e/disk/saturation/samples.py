@@ -49,12 +49,15 @@ class Samples(threading.Thread):
         d = [(b - a) % (1 << 32) for a, b in zip(disks0[device], disks1[device])]
         d += [0] * (17 - len(d))
         ios, jiffies = d[0] + d[4], sum(cpu1) - sum(cpu0)
+        # Flushes without data count as writes; where there were any, a write has a block, and every second one does.
+        requests = d[0] + (min(d[4], max(d[6] * 512 // 4096, -(-d[4] // 2))) if d[15] else d[4])
         return {
             "ios": ios,
             "iops": ios / dt * 1000,
             "mib": (d[2] + d[6]) / 2048 / dt * 1000,
             "bytes": (d[2] + d[6]) * 512 / ios if ios else 0,
             "await": (d[3] + d[7]) / ios if ios else 0,
+            "request": (d[3] + d[7]) / requests if requests else 0,
             "aqu": (d[3] + d[7] + d[14] + d[16]) / dt,
             "util": d[9] / dt * 100,
             "some": (io1 - io0) / dt / 10,
