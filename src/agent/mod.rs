@@ -1,5 +1,6 @@
 //! Wiring: settings to rooms, facts to a plan, a plan to the machine. It refuses arithmetic and parsing of its own: the rooms below do those.
 
+pub mod attachments;
 pub mod bootstrap;
 mod capacity;
 pub mod capture;

@@ -13,6 +13,19 @@ pub struct KubeProxy {
     pub service_ports: Option<u64>,
 }
 
+/// What takes places among the attachments of an EC2 machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Attachments {
+    /// EBS volumes, the root volume among them.
+    pub volumes: usize,
+    /// NVMe drives of the machine's own.
+    pub drives: usize,
+    /// Network interfaces (ENIs).
+    pub interfaces: usize,
+    /// GPUs and the like.
+    pub accelerators: usize,
+}
+
 /// Huge pages of one size that are set aside; they cannot be used as ordinary memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]

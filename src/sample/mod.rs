@@ -1,5 +1,6 @@
 //! From the host to readings: one source a file, reading and parsing apart. It refuses to judge what it reads.
 
+pub mod attachments;
 mod cpus;
 mod dmi;
 mod filesystems;

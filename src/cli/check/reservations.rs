@@ -16,8 +16,8 @@ use crate::kubelet::render;
 use crate::kubelet::target::Moment;
 use crate::model::{Bytes, Complaint, Machine, Reading, Weight};
 use crate::reserve;
-use crate::sample::kube_proxy;
 use crate::sample::second_opinion::{self, SecondOpinion};
+use crate::sample::{attachments, kube_proxy};
 
 /// One profile's row.
 struct Row {
@@ -67,6 +67,7 @@ pub(super) fn look(
         chosen.ok_or_else(|| Failure::Usage(format!("there is no profile {:?}", settings.reserve.profile)))??;
     let mut findings = judge::judge(host, &forecast, &setup, Moment::Late);
     findings.extend(judge::judge_proxy(&kube_proxy::read(host)));
+    findings.extend(crate::agent::attachments::judge(&machine.instance_type, &attachments::read(host)));
     if setup.is_imagined() {
         // No kubelet is set up here, so what one of some version might complain of is no problem of this machine's.
         findings
