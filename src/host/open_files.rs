@@ -60,8 +60,7 @@ impl Host {
         if wanted.is_empty() {
             return Ok(found);
         }
-        let proc = Dir::from_fd(self.open(Path::new("/proc"), OFlag::O_RDONLY | OFlag::O_DIRECTORY)?)?;
-        let mut proc = proc;
+        let mut proc = Dir::from_fd(self.open(Path::new("/proc"), OFlag::O_RDONLY | OFlag::O_DIRECTORY)?)?;
         for entry in proc.iter() {
             let Some(pid) = entry?.file_name().to_str().ok().and_then(|name| name.parse::<u32>().ok()) else {
                 continue;

@@ -16,7 +16,7 @@ const ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 102
 const BUDGET: Duration = Duration::from_secs(1);
 const LIST: Duration = Duration::from_secs(5);
 /// A chain for each port of each service that has endpoints.
-const COUNT: &str = "iptables-save -t nat | grep -c '^:KUBE-SVC-'";
+const COUNT: &str = "rules=$(iptables-save -t nat) && printf '%s\n' \"$rules\" | grep -c '^:KUBE-SVC-'";
 
 /// Asks it.
 pub fn read(host: &Host) -> Reading<KubeProxy> {
@@ -28,7 +28,7 @@ pub fn read(host: &Host) -> Reading<KubeProxy> {
         Err(why) => return Reading::absent(format!("kube-proxy does not answer at {ADDRESS}: {why}")),
     };
     let service_ports = if mode == "iptables" {
-        // grep ends with 1 where it counted none.
+        // grep ends with 1 where it counted none; without the list nothing is printed, and nothing known.
         let listed = run(host, Path::new("/bin/sh"), &["-c", COUNT], LIST).ok();
         listed.and_then(|finished| finished.output.trim().parse().ok())
     } else {

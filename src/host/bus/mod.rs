@@ -181,8 +181,9 @@ impl Bus {
 }
 
 fn reason(error: std::io::Error) -> Reason {
-    match error.raw_os_error() {
-        Some(number) => Reason::System(Errno::from_raw(number)),
+    match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::EAGAIN) => Reason::Other(format!("no answer within {} s", PATIENCE.as_secs())),
+        Some(errno) => Reason::System(errno),
         None => Reason::Other(error.to_string()),
     }
 }
