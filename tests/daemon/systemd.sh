@@ -2,30 +2,10 @@
 # The daemon under a real systemd in a container: ready when it has looked, watched by the watchdog, settings reloaded or refused, stopped at once, one
 # at a time, its state kept over restarts, its log in the journal with fields. It refuses to touch this machine's own units.
 set -euo pipefail
-. "$(dirname "$0")/../boot/words.sh"
-[ "$(id -u)" = 0 ] || skip "a container needs root"
-need jq jq || skip "lacks jq"
-need_program
-container=$repo/tests/ground/container.sh
-work=$(mktemp -d "${TMPDIR:-/tmp}/node-steward-daemon.XXXXXX")
-cleanup() { "$container" stop "$work/container" >&2 || :; rm -rf --one-file-system "$work"; }
-trap cleanup EXIT
-trap 'exit 130' INT TERM
-
-mkdir "$work/shared"
-cp "$NODE_STEWARD" "$work/shared/node-steward"
-cp "$repo/systemd/node-steward.service" "$work/shared/"
-started=$("$container" start "$work/container" $$ -- --capability=all --bind="$work/shared:/shared" \
-    --bind-ro="$work/shared/node-steward:/usr/bin/node-steward" --bind=/dev/kmsg) ||
-    { code=$?; printf '%s\n' "$started"; exit $code; }
-inside() { "$container" run "$work/container" "$@"; }
+. "$(dirname "$0")/inside.sh"
 show() { inside systemctl show node-steward -p "$1" --value; }
 # journal FILTER: how many of its own lines in this boot fit
 journal() { inside journalctl -u node-steward -o json --no-pager | jq -s "[.[] | select($1)] | length"; }
-until_true() {
-    local left=$(($1 * 5)); shift
-    until "$@" >/dev/null 2>&1; do left=$((left - 1)); [ "$left" -gt 0 ] || return 1; sleep 0.2; done
-}
 status() { inside node-steward status -o json; }
 is() { [ "$(show "$1")" = "$2" ]; }
 logged() { [ "$(journal "$1")" -ge 1 ]; }
