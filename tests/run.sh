@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs the stages of tests/stages one after the other and prints at the end what ran, what was skipped and why.
+# Runs the stages of tests/stages one after the other, those marked "beside" at low priority beside the others, and prints at the end what ran, what
+# was skipped and why.
 # It refuses a green skip: with CI=true a skipped stage fails, unless the list says why it may be skipped.
 #
 #   run.sh [STAGE...]    all stages, or the named ones
@@ -15,17 +16,16 @@ export NO_COLOR=1 RUST_BACKTRACE=${RUST_BACKTRACE:-0}
 
 passed=0 failed=0 skipped=0 broken=0 table=''
 start_all=$SECONDS
-while IFS='|' read -r name command may_skip; do
-    name=$(echo "$name" | xargs) may_skip=$(echo "$may_skip" | xargs)
-    case $name in '' | '#'*) continue ;; esac
-    [ $# = 0 ] || case " $* " in *" $name "*) ;; *) continue ;; esac
-    say "== $name:$command"
-    log=$logs/$name.log
-    start=$SECONDS
-    # shellcheck disable=SC2086 -- the list holds command lines
-    if [ -t 2 ]; then eval $command </dev/null >"$log" 2>&1; else eval $command </dev/null 2>&1 | tee "$log" | grep -E '^(ok|FAILED|SKIP|case |test result|[0-9]+ passed)' | tail -n 400; fi
-    code=${PIPESTATUS[0]}
-    time=$(printf '%d:%02d' $(((SECONDS - start) / 60)) $(((SECONDS - start) % 60)))
+beside=()
+# Every process of a stage that runs beside the others ends with this script.
+end_beside() { for one in ${beside[@]+"${beside[@]}"}; do kill -- "-${one##*|}" 2>/dev/null || :; done; }
+trap end_beside EXIT
+trap 'exit 130' INT TERM
+
+# account NAME SECONDS CODE MAY_SKIP: counts what a stage left in its log
+account() {
+    local name=$1 code=$3 may_skip=$4 log=$logs/$1.log time counts good bad result
+    time=$(printf '%d:%02d' $(($2 / 60)) $(($2 % 60)))
     # The Rust runner closes each of its programs with `12 passed; 0 failed; ...`; a stage of ours ends with `12 passed, 0 failed`.
     counts=$(grep -oE '[0-9]+ passed; [0-9]+ failed' "$log" | awk '{p += $1; f += $3} END {if (NR) print p, f}')
     [ -n "$counts" ] || counts=$(grep -oE '^[0-9]+ passed, [0-9]+ failed' "$log" | tail -n 1 | awk '{print $1, $3}')
@@ -42,7 +42,49 @@ while IFS='|' read -r name command may_skip; do
     esac
     passed=$((passed + good)) failed=$((failed + bad))
     table+=$(printf '%-10s %6s  %5d passed %3d failed  %s' "$name" "$time" "$good" "$bad" "$result")$'\n'
+}
+# The end of those that run beside: what they say is shown then, so that lines do not mix.
+collect() {
+    local one name pid may_skip
+    for one in ${beside[@]+"${beside[@]}"}; do
+        IFS='|' read -r name may_skip pid <<<"$one"
+        wait "$pid"
+        read -r code took <"$logs/$name.ended" || { code=1 took=0; }
+        rm -f "$logs/$name.ended"
+        say "== $name, which ran beside:"
+        shown_lines <"$logs/$name.log"
+        account "$name" "$took" "$code" "$may_skip"
+    done
+    beside=()
+}
+shown_lines() { grep -E '^(ok|FAILED|SKIP|case |test result|[0-9]+ passed)' | tail -n 400; }
+
+while IFS='|' read -r name command may_skip how; do
+    name=$(echo "$name" | xargs) may_skip=$(echo "$may_skip" | xargs) how=$(echo "$how" | xargs)
+    case $name in '' | '#'*) continue ;; esac
+    [ $# = 0 ] || case " $* " in *" $name "*) ;; *) continue ;; esac
+    log=$logs/$name.log
+    if [ "$how" = beside ]; then
+        say "== $name, beside the others:$command"
+        # shellcheck disable=SC2016 # the inner shell's words
+        rm -f "$logs/$name.ended"
+        # A session has a group of its own before the scheduler, which is weighed apart from its processes.
+        setsid nice -n 19 bash -c '{ echo 19 >/proc/self/autogroup; } 2>/dev/null
+            start=$SECONDS; bash -c "$1" </dev/null >"$2.log" 2>&1; echo "$? $((SECONDS - start))" >"$2.ended"' \
+            beside "$command" "$logs/$name" &
+        beside+=("$name|$may_skip|$!")
+        continue
+    fi
+    # The last one judges what all others said.
+    [ "$how" != last ] || collect
+    say "== $name:$command"
+    start=$SECONDS
+    # shellcheck disable=SC2086 -- the list holds command lines
+    if [ -t 2 ]; then eval $command </dev/null >"$log" 2>&1; else eval $command </dev/null 2>&1 | tee "$log" | shown_lines; fi
+    code=${PIPESTATUS[0]}
+    account "$name" $((SECONDS - start)) "$code" "$may_skip"
 done <tests/stages
+collect
 
 printf '\nstage        time  result\n%s' "$table"
 printf 'minutes in all: %d:%02d\n' $(((SECONDS - start_all) / 60)) $(((SECONDS - start_all) % 60))
