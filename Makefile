@@ -23,6 +23,7 @@ bench:
 	benches/bootstrap.sh 1000
 	benches/watch.sh 600
 	benches/growth.sh 120
+	benches/journal.sh 600
 
 # Full lengths: ten times the random kills, the matrix, half an hour of healthy work, and the guest's own cases with the older kubelet too.
 soak: export NODE_STEWARD ?= $(CURDIR)/target/release/node-steward

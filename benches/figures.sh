@@ -2,16 +2,16 @@
 # Writes the measured figures into the README, between its two marks, with the commit, the scale and the command of each.
 # It refuses figures from memory: what was not run is not named, and each part names the commit that it was run at.
 #
-#   figures.sh [PART...]     runs all parts, or the named ones (bootstrap watch growth healthy saturation hang), or none; what was printed stays
+#   figures.sh [PART...]     runs all parts, or the named ones (bootstrap watch growth journal healthy saturation hang), or none; what was printed stays
 #                            in target/figures, and the README is made of all that lies there. Stages are quoted from target/test-logs.
 #
-#   RUNS (300), WATCH_SECONDS (600), GROWTH_SECONDS (120) and HEALTHY_MINUTES (30) are the scales of what is run here.
+#   RUNS (300), WATCH_SECONDS (600), GROWTH_SECONDS (120), JOURNAL_SECONDS (600) and HEALTHY_MINUTES (30) are the scales of what is run here.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-runs=${RUNS:-300} watch=${WATCH_SECONDS:-600} growth=${GROWTH_SECONDS:-120} healthy=${HEALTHY_MINUTES:-30}
-parts=${*:-bootstrap watch growth healthy saturation hang}
+runs=${RUNS:-300} watch=${WATCH_SECONDS:-600} growth=${GROWTH_SECONDS:-120} journal=${JOURNAL_SECONDS:-600} healthy=${HEALTHY_MINUTES:-30}
+parts=${*:-bootstrap watch growth journal healthy saturation hang}
 for part in $parts; do
-    case $part in bootstrap | watch | growth | healthy | saturation | hang | none) ;; *) sed -n '2,/^set/s/^# \{0,1\}//p' "$0" >&2; exit 2 ;; esac
+    case $part in bootstrap | watch | growth | journal | healthy | saturation | hang | none) ;; *) sed -n '2,/^set/s/^# \{0,1\}//p' "$0" >&2; exit 2 ;; esac
 done
 kept=target/figures
 mkdir -p "$kept"
@@ -33,7 +33,7 @@ part() {
     cat "$kept/$name.title"
     printf '\n'
     # Left out: figures for programs, kept bounds, settings, and the single cases of a table.
-    grep -vE '^(\{|(watch|growth|healthy)\.|ok  |case |learning |settings| +\[|.*: (W0 in ms|the victim alone)|    (\[|[a-z_]+ =))' "$kept/$name.out" | sed 's/^/    /; s/ *$//'
+    grep -vE '^(\{|(watch|growth|journal|healthy)\.|ok  |case |learning |settings| +\[|.*: (W0 in ms|the victim alone)|    (\[|[a-z_]+ =))' "$kept/$name.out" | sed 's/^/    /; s/ *$//'
     printf '\n'
 }
 {
@@ -41,6 +41,7 @@ part() {
     part bootstrap 'one whole run on a fixture of an EKS AL2023 node on tmpfs (facts, unit, settings, preflight, lock, stamp).' benches/bootstrap.sh "$runs"
     part watch 'the daemon in steady state, all detectors on, beside a real node-problem-detector.' benches/watch.sh "$watch"
     part growth 'the same on a large node.' benches/growth.sh "$growth"
+    part journal 'the per-unit log rates of a 1 GB journal.' benches/journal.sh "$journal"
     part saturation 'DiskSaturated, window by window, against a victim that waits three times as long (p95) as on the idle disk.' tests/e2e/disk/saturation.sh --full
     part hang 'the daemon beside disks that hang, and on one.' tests/e2e/disk/hang.sh
     part healthy 'builds, unpacking and backups on a healthy machine.' tests/healthy/run.sh "$healthy"

@@ -13,6 +13,8 @@ use proptest::prelude::*;
 
 #[path = "turns/dice.rs"]
 mod dice;
+#[path = "turns/logs.rs"]
+mod logs;
 use dice::Dice;
 
 fn turn(state: &mut State, now: &Now, samples: &Samples) -> Turn {
@@ -123,6 +125,16 @@ fn passing(index: u64, at: Mono) -> Samples {
     let daemon = Daemon { unit: format!("{index}.service"), files: 9, files_max: 9, ..Daemon::default() };
     let limited = GroupTasks { path: format!("/{index}.slice"), tasks: 9, max: 9 };
     let file = LogFile { path: format!("/var/log/{index}"), synced: true, from: "x:1".to_owned() };
+    let counts = JournalFile {
+        path: "s".to_owned(),
+        id: format!("{index}"),
+        entries: 90_000,
+        priorities: [0, 0, 90_000, 0, 0, 0, 0, 90_000],
+        units: [(format!("{index}.service"), 90_000)].into(),
+        notices: JournalNotices { suppressed: index, ..JournalNotices::default() },
+        dropped: vec![(format!("{index}.service"), 5)],
+        ..JournalFile::default()
+    };
     let writer = LogWriter { unit: format!("{index}.service"), ..LogWriter::default() };
     let syslog =
         SyslogDaemon { unit: writer.unit.clone(), files: vec![file], reads_journal: true, ..SyslogDaemon::default() };
@@ -139,6 +151,7 @@ fn passing(index: u64, at: Mono) -> Samples {
         nvme: Sampled::at(at, Reading::fresh(vec![controller], "")),
         daemons: Sampled::at(at, Reading::fresh(vec![daemon], "")),
         logging: Sampled::at(at, Reading::fresh(Logging { daemons: vec![syslog], journal, readers: Vec::new() }, "")),
+        journal: Sampled::at(at, Reading::fresh(Journal { files: vec![counts], ..Journal::default() }, "")),
         log_writers: Sampled::at(at, Reading::fresh(vec![writer], "")),
         files: Sampled::at(at, Reading::fresh(FileTable::default(), "")),
         task_room: Sampled::at(at, Reading::fresh(Tasks { groups: vec![limited], ..Tasks::default() }, "")),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::detect::{self, Book, Changes, Look, Page, Past, Scene, Slot};
 use crate::model::problem::{Contributor, Entry, Finding, Kind, Problem, Source};
-use crate::model::status::{Decision, DiskStatus, Part, PressureStatus, Standing};
+use crate::model::status::{Decision, DiskStatus, LogWriterStatus, Part, PressureStatus, Standing};
 use crate::model::time::Now;
 use crate::model::watch::{Samples, Wants};
 use crate::policy;
@@ -58,6 +58,8 @@ pub struct Turn {
     pub pressure: PressureStatus,
     /// Who did it, by disk.
     pub contributors: Vec<(String, Vec<Contributor>)>,
+    /// What writing the host's logs costs.
+    pub log_writers: Vec<LogWriterStatus>,
     /// What the next samples should hold.
     pub wants: Wants,
 }
@@ -162,6 +164,7 @@ impl State {
             disks: if disks.is_empty() { windows(&scene) } else { disks },
             pressure: scene.pressure_status(),
             contributors,
+            log_writers: scene.log_writers,
         }
     }
 }

@@ -8,7 +8,7 @@ use super::args::{AskArgs, Common};
 use super::grid::{Grid, Width, plain, rate, span, wrap};
 use super::{Ending, Failure, ask, problems};
 use crate::model::problem::Problem;
-use crate::model::status::{DiskStatus, Part, Standing, Status, WindowStatus};
+use crate::model::status::{DiskStatus, LogWriterStatus, Part, Standing, Status, WindowStatus};
 
 pub(super) fn run(common: &Common, options: &AskArgs) -> Result<Ending, Failure> {
     ask::run(common, options, "/v1/status", |body, width| draw(body, width, common.verbose))
@@ -45,6 +45,11 @@ fn draw(body: &[u8], width: Width, verbose: bool) -> Result<String, Failure> {
     if !status.disks.is_empty() {
         let _ = write!(out, "\n{bold}Disks, newest window{bold:#}\n{}", disks(&status.disks).draw(0, width));
     }
+    if !status.log_writers.is_empty() {
+        let _ = writeln!(out, "\n{bold}Who writes the host's logs{bold:#}");
+        let lines = status.log_writers.iter().flat_map(|one| wrap(&log_writer(one), 2, width));
+        lines.for_each(|line| out.push_str(&format!("{line}\n")));
+    }
     for (disk, contributors) in &status.contributors {
         let _ = writeln!(out, "\n{bold}Who uses {}{bold:#}", plain(disk));
         let lines = contributors.iter().flat_map(|one| wrap(&problems::contributor(one), 2, width));
@@ -59,6 +64,20 @@ fn draw(body: &[u8], width: Width, verbose: bool) -> Result<String, Failure> {
             .for_each(|line| out.push_str(&format!("{line}\n")));
     }
     Ok(out)
+}
+
+fn log_writer(one: &LogWriterStatus) -> String {
+    let mut text = format!("{}: ", one.unit);
+    match one.bytes_per_s.zip(one.write_calls_per_s) {
+        Some((bytes, calls)) => {
+            let _ = write!(text, "{} in {calls:.1} write calls a second", rate(bytes));
+        }
+        None => text.push_str("no window yet"),
+    }
+    if let Some((disk, percent)) = one.disk.as_ref().zip(one.disk_percent) {
+        let _ = write!(text, ", {percent:.1} % of what {disk} writes");
+    }
+    text
 }
 
 /// Microseconds for a person.

@@ -9,6 +9,7 @@ use super::mounted;
 use super::scene::{Scene, disks_of};
 use super::window::ratio;
 use crate::model::problem::Evidence;
+use crate::model::status::LogWriterStatus;
 use crate::model::time::Mono;
 use crate::model::watch::{Answer, JOURNALD, LogWriter, Samples};
 
@@ -74,6 +75,26 @@ impl Kept {
         !self.done.is_empty()
     }
 
+    /// Takes the turn's counters, and says what every writer costs that is known in them.
+    pub fn status(&mut self, samples: &Samples) -> Vec<LogWriterStatus> {
+        self.take(samples);
+        let known = samples.log_writers.value().map_or(&[][..], Vec::as_slice);
+        let one = |writer: &LogWriter| {
+            let cost = self.cost(&writer.unit);
+            let (rate, share) = (cost.rate.unzip(), cost.share.unzip());
+            LogWriterStatus {
+                unit: writer.unit.clone(),
+                written_bytes: writer.write_bytes,
+                write_calls: writer.writes,
+                bytes_per_s: rate.0,
+                write_calls_per_s: rate.1,
+                disk: share.1,
+                disk_percent: share.0.map(|share| share * 100.0),
+            }
+        };
+        known.iter().map(one).collect()
+    }
+
     /// What a unit's writing costs.
     pub fn cost(&self, unit: &str) -> Cost {
         let done = self.done.get(unit);
@@ -130,6 +151,24 @@ impl Cost {
         }
         list
     }
+}
+
+/// What the writers of logs cost, as numbers beside a finding.
+pub fn evidence(writers: &[LogWriterStatus]) -> Vec<Evidence> {
+    let mut list = Vec::new();
+    for writer in writers {
+        let who = writer.unit.strip_suffix(".service").unwrap_or(&writer.unit);
+        let mut add = |name: &str, value: Option<f64>, unit: &'static str| {
+            list.extend(value.map(|value| Evidence {
+                name: format!("{name} by {who}").into(),
+                ..Evidence::number("", value, unit)
+            }));
+        };
+        add("written", writer.bytes_per_s, "bytes/s");
+        add("write calls", writer.write_calls_per_s, "/s");
+        add("share of the disk's writes", writer.disk_percent, "%");
+    }
+    list
 }
 
 /// journald's own cost beside another's.
@@ -215,6 +254,10 @@ mod tests {
             "20.0 kB and 30.0 write calls a second, 39.1 % of what nvme0n1 writes; 1.2 MB since it was started"
         );
         assert_eq!(cost.evidence("rsyslog.service").len(), 5);
+        let status = kept.clone().status(&samples(110, writer(7, 1_200_000, 350), 1000));
+        assert_eq!((status[0].bytes_per_s, status[0].write_calls, status.len()), (Some(20_000.0), 350, 1));
+        assert_eq!(evidence(&status), cost.evidence("rsyslog.service")[..3]);
+        assert!(kept.clone().status(&Samples::default()).is_empty());
         assert!(!kept.take(&samples(110, writer(7, 9_200_000, 350), 1000)), "the same sample again");
         assert!(!kept.take(&samples(120, writer(8, 1_300_000, 400), 2000)), "another process");
         assert_eq!(kept.cost("rsyslog.service").rate, None);

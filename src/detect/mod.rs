@@ -7,6 +7,7 @@ mod book;
 mod clock_unsynchronized;
 mod conntrack_nearly_full;
 mod cpu_steal;
+mod debug_logging;
 mod disk_latency_high;
 mod disk_saturated;
 mod disk_stalled;
@@ -19,7 +20,14 @@ mod fill;
 mod hold;
 mod image_outdated;
 mod io_timeout;
+mod journal_corrupted;
+mod journal_rate_limited;
+mod journal_rates;
+mod journal_sync_flood;
+mod journal_usage;
+mod journald_unhealthy;
 mod log_cost;
+mod log_flood;
 #[cfg(test)]
 mod made;
 mod memory_pressure_stall;
@@ -81,6 +89,13 @@ pub const ALL: &[fn() -> Box<dyn Slot>] = &[
     slot::<reservation_exceeded::ReservationExceeded>,
     slot::<units::Units>,
     slot::<ena_allowance_exceeded::EnaAllowanceExceeded>,
+    slot::<log_flood::LogFlood>,
+    slot::<debug_logging::DebugLogging>,
+    slot::<journal_sync_flood::JournalSyncFlood>,
+    slot::<journal_rate_limited::JournalRateLimited>,
+    slot::<journal_corrupted::JournalCorrupted>,
+    slot::<journal_usage::JournalUsage>,
+    slot::<journald_unhealthy::JournaldUnhealthy>,
 ];
 
 /// What the next samples should hold: contributors as soon as a disk has work queued or somebody waits for I/O, waiting tasks while a disk has a problem.

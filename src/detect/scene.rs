@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::blame::Tally;
+use super::log_cost;
 use super::window::{DiskWindow, ratio};
 use crate::model::problem::{Contributor, Kind};
-use crate::model::status::PressureStatus;
+use crate::model::status::{LogWriterStatus, PressureStatus};
 use crate::model::time::{Mono, Now};
 use crate::model::watch::{BlockDevice, CpuTimes, Dev, DiskCounters, Layer, Samples, Stall};
 
@@ -22,6 +23,7 @@ pub struct Past {
     cpu_taken: Mono,
     cpu: CpuTimes,
     tally: Tally,
+    logs: log_cost::Kept,
 }
 
 /// One turn, as detectors see it.
@@ -39,6 +41,8 @@ pub struct Scene<'a> {
     pub cpu: Option<(f64, f64)>,
     /// Who did the I/O of the window that ended in this turn, by device; empty where it was not asked for.
     pub blame: BTreeMap<Dev, Vec<Contributor>>,
+    /// What writing the host's logs costs, as of the newest window.
+    pub log_writers: Vec<LogWriterStatus>,
     /// Kinds and subjects that were problems after the last turn.
     pub active: &'a BTreeSet<(Kind, String)>,
 }
@@ -50,7 +54,8 @@ impl<'a> Scene<'a> {
         let io_pressure = past.pressure(samples);
         let cpu = past.cpu(samples);
         let blame = past.tally.blame(samples);
-        Self { now, samples, disks, io_pressure, cpu, blame, active }
+        let log_writers = past.logs.status(samples);
+        Self { now, samples, disks, io_pressure, cpu, blame, log_writers, active }
     }
 
     /// The block devices, empty where they are unknown.

@@ -7,6 +7,7 @@
 
 mod counters;
 mod disks;
+mod logs;
 mod node;
 mod page;
 mod problems;
@@ -61,6 +62,7 @@ pub fn text(status: &Status, catalogue: &[&Entry], format: Format) -> String {
     node::write(&mut page, status);
     problems::write(&mut page, status, catalogue);
     disks::write(&mut page, status);
+    logs::write(&mut page, status);
     counters::write(&mut page, status);
     page.finish()
 }

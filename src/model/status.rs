@@ -177,12 +177,35 @@ pub struct Status {
     pub pressure: PressureStatus,
     /// Who did the I/O of the newest window, by disk; only while it is asked for.
     pub contributors: Vec<(String, Vec<super::problem::Contributor>)>,
+    /// What writing the host's logs costs.
+    #[serde(default)]
+    pub log_writers: Vec<LogWriterStatus>,
     /// What is wrong.
     pub problems: Vec<Problem>,
     /// What is done about it, or why not.
     pub decisions: Vec<Decision>,
     /// Counters of the agent itself: kernel records read and lost, own log lines dropped, probes started and abandoned, API requests.
     pub counters: std::collections::BTreeMap<String, u64>,
+}
+
+/// What one writer of the host's logs writes: journald, or a syslog daemon.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LogWriterStatus {
+    /// Its unit.
+    pub unit: String,
+    /// Bytes since it was started.
+    pub written_bytes: u64,
+    /// Write calls since then; journald writes through memory, and needs few.
+    pub write_calls: u64,
+    /// Bytes per second of the newest window; none before there is one.
+    pub bytes_per_s: Option<f64>,
+    /// Write calls per second.
+    pub write_calls_per_s: Option<f64>,
+    /// The one disk that /var/log lies on.
+    pub disk: Option<String>,
+    /// Its part of what that disk wrote, percent; none where the disk wrote nothing.
+    pub disk_percent: Option<f64>,
 }
 
 /// Pressure in percent of the window.

@@ -19,8 +19,8 @@ use std::path::Path;
 use crate::host::Host;
 use crate::model::Reading;
 pub use watch::guarded::{self, Guarded};
-pub use watch::logging;
 pub use watch::{Watcher, sources};
+pub use watch::{journal, logging};
 
 /// A small text file of the kernel, parsed; absent and unreadable files keep their reason.
 fn text_file<T>(host: &Host, path: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Reading<T> {

@@ -206,43 +206,6 @@ impl Dice {
         }
     }
 
-    pub fn logging(&mut self) -> Logging {
-        let file = |dice: &mut Self, _| LogFile { path: dice.word(), synced: dice.roll(2) > 0, from: dice.word() };
-        let daemon = |dice: &mut Self, index: u32| SyslogDaemon {
-            unit: format!("{index}.service"),
-            alias: dice.roll(2) > 0,
-            enabled: dice.roll(2) > 0,
-            pid: dice.small(),
-            start_ticks: dice.number(),
-            inputs: dice.many(2, |dice, _| dice.word()),
-            reads_socket: dice.roll(2) > 0,
-            reads_journal: dice.roll(2) > 0,
-            files: dice.many(5, file),
-            sends: dice.many(2, |dice, _| dice.word()),
-            listens: dice.many(2, |dice, _| dice.word()),
-        };
-        let daemons = self.many(3, daemon);
-        let journal = JournalSetup {
-            storage: self.word(),
-            persistent: self.roll(3) > 0,
-            forward_to_syslog: self.roll(2) > 0,
-            forward_from: self.word(),
-            ..JournalSetup::default()
-        };
-        let readers = self.many(2, |dice, _| LogReader { who: dice.word(), path: dice.word(), open: dice.roll(2) > 0 });
-        Logging { daemons, journal, readers }
-    }
-
-    pub fn writer(&mut self, index: u32) -> LogWriter {
-        LogWriter {
-            unit: if index == 0 { JOURNALD.to_owned() } else { format!("{}.service", index - 1) },
-            pid: self.small(),
-            start_ticks: self.roll(3),
-            write_bytes: self.number(),
-            writes: self.number(),
-        }
-    }
-
     /// Anything that the types allow.
     pub fn samples(&mut self, at: Mono) -> Samples {
         let counters = self.many(4, Self::counters);
@@ -365,6 +328,7 @@ impl Dice {
         let kind = ["t3.large", "t", "m5.large", "", "t4g.", "."][usize::try_from(self.roll(6)).unwrap()].to_owned();
         let image = self.image();
         let logging = self.logging();
+        let journal = self.journal();
         let log_writers = self.many(3, Self::writer);
         Samples {
             counters: self.sampled(at, counters),
@@ -392,6 +356,7 @@ impl Dice {
             instance_type: self.sampled(at, kind),
             image: self.sampled(at, image),
             logging: self.sampled(at, logging),
+            journal: self.sampled(at, journal),
             log_writers: self.sampled(at, log_writers),
             kernel_log: KernelLog { records, lost: self.roll(3), unreadable: None },
         }

@@ -24,6 +24,13 @@ pub(super) fn file(path: &Path, bytes: Vec<u8>) -> Option<Vec<u8>> {
     if path == Path::new("/proc/cmdline") {
         return None;
     }
+    // The machine's id is nobody's business, and names the journal's directory.
+    if path == Path::new("/etc/machine-id") {
+        return None;
+    }
+    if path == Path::new("/.recorded/told/journal") {
+        return Some(machines(&String::from_utf8_lossy(&bytes)).into_bytes());
+    }
     let kernels = ["/proc", "/sys", "/dev"].iter().any(|dir| path.starts_with(dir));
     if kernels {
         return Some(bytes);
@@ -34,6 +41,20 @@ pub(super) fn file(path: &Path, bytes: Vec<u8>) -> Option<Vec<u8>> {
     }
     let lines: String = text.split_inclusive('\n').map(line).collect();
     Some(lines.into_bytes())
+}
+
+/// Directories of the journal by no machine's id; ids of files stay, which tell that one was rotated.
+fn machines(text: &str) -> String {
+    const STORE: &str = "/log/journal/";
+    let mut parts = text.split(STORE);
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let id = part.bytes().take_while(u8::is_ascii_hexdigit).count();
+        out.push_str(STORE);
+        out.push_str(&"0".repeat(id));
+        out.push_str(&part[id..]);
+    }
+    out
 }
 
 /// Of the same form, and counting up with the device's number.
@@ -86,6 +107,15 @@ mod tests {
         assert_eq!(kept("/sys/class/nvme/nvme0/serial", "S4EWNX0R123456\n").as_deref(), Some("00000000000000000000\n"));
         assert_eq!(kept("/sys/class/dmi/id/product_uuid", "ec2e1916-9099\n").unwrap().as_bytes(), UUID);
         assert_eq!(kept("/proc/cmdline", "quiet luks.key=1"), None);
+        assert_eq!(kept("/etc/machine-id", "0123456789abcdef0123456789abcdef\n"), None);
+        assert_eq!(
+            kept(
+                "/.recorded/told/journal",
+                r#"[{"path":"/var/log/journal/0a1b/system.journal","id":"0a1b"},{"path":"/run/log/journal/ff/x"}]"#
+            )
+            .as_deref(),
+            Some(r#"[{"path":"/var/log/journal/0000/system.journal","id":"0a1b"},{"path":"/run/log/journal/00/x"}]"#)
+        );
         same("/proc/diskstats", "8 0 sda token=1\n");
         same("/etc/k.yaml", "maxPods: 58\nevictionHard:\n  nodefs.available: 10%\n");
         same("/etc/default/kubelet", "KUBELET_EXTRA_ARGS=--max-pods=58 --node-labels=a=b\n");

@@ -14,9 +14,9 @@ use crate::model::status::{Part, Standing};
 use crate::model::time::{Mono, Now, Wall};
 use crate::model::watch::{
     Allowances, Answer, BlockDevice, BlockedTask, Conntrack, CpuTimes, Daemon, Dev, DiskCounters, EbsPage, ExtErrors,
-    FileTable, GroupIo, GroupUse, Image, IoCounters, JournalSetup, KernelLog, Layer, LogFile, LogWriter, Logging,
-    Memory, Mount, NodePressure, NvmeController, NvmeModel, OutsidePods, Place, Pressure, Record, Reserved, Sampled,
-    Samples, Smart, Space, Stall, SyslogDaemon, Tasks, Thresholds, UnitState,
+    FileTable, GroupIo, GroupUse, Image, IoCounters, Journal, JournalFile, JournalNotices, JournalSetup, KernelLog,
+    Layer, LogFile, LogWriter, Logging, Memory, Mount, NodePressure, NvmeController, NvmeModel, OutsidePods, Place,
+    Pressure, Record, Reserved, Sampled, Samples, Smart, Space, Stall, SyslogDaemon, Tasks, Thresholds, UnitState,
 };
 use crate::sample::guarded::{Pending, Request};
 
@@ -102,6 +102,7 @@ fn samples(turn: u64) -> Samples {
         daemons: fresh(at, vec![daemon(bad)]),
         image: fresh(at, image(sick)),
         logging: fresh(at, logging(sick)),
+        journal: fresh(at, journal(turn, bad)),
         log_writers: fresh(at, vec![writer(turn)]),
         memory: fresh(at, Memory { total_bytes: 1 << 33, available_bytes: 1 << 26 }),
         tasks: fresh(at, if sick { vec![task()] } else { Vec::new() }),
@@ -282,6 +283,21 @@ fn logging(sick: bool) -> Logging {
     };
     let journal = JournalSetup { persistent: true, ..JournalSetup::default() };
     Logging { daemons: if sick { vec![daemon] } else { Vec::new() }, journal, readers: Vec::new() }
+}
+
+fn journal(turn: u64, bad: u64) -> Journal {
+    let count = turn * 10 + bad * 20_000;
+    let file = JournalFile {
+        path: "drill".to_owned(),
+        entries: count,
+        priorities: [0, 0, bad * 5000, 0, 0, 0, 0, bad * 5000],
+        units: [("drill.service".to_owned(), count)].into(),
+        notices: JournalNotices { suppressed: bad, missed_kernel: bad, ..JournalNotices::default() },
+        dropped: vec![("drill.service".to_owned(), bad)],
+        ..JournalFile::default()
+    };
+    let set_aside_wall_ms = if bad > 0 { vec![1_700_000_000_000] } else { Vec::new() };
+    Journal { files: vec![file], disk_bytes: bad << 30, count: 1, persistent: true, set_aside_wall_ms }
 }
 
 fn writer(turn: u64) -> LogWriter {

@@ -110,6 +110,7 @@ impl Engine {
         status.sources = sources;
         status.detectors.clone_from(&turn.detectors);
         status.disks.clone_from(&turn.disks);
+        status.log_writers.clone_from(&turn.log_writers);
         status.problems.clone_from(&turn.problems);
         status.decisions.clone_from(&turn.decisions);
         // The first turn comes before the first probes' answers: what it cannot see is no news.

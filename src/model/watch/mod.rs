@@ -2,6 +2,7 @@
 
 mod devices;
 mod groups;
+mod journal;
 mod kernel_log;
 mod logging;
 mod mounts;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use devices::{BlockDevice, Dev, DiskCounters, Layer};
 pub use groups::{BlockedTask, GroupIo, IoCounters, PodName, ProcessIo};
+pub use journal::{Journal, JournalFile, JournalNotices, Newest};
 pub use kernel_log::{KernelLog, Record};
 pub use logging::{JOURNALD, JournalSetup, LogFile, LogReader, LogWriter, Logging, SYSLOG_UNITS, SyslogDaemon};
 pub use mounts::{Answer, ExtErrors, Mount, Place, Space};
@@ -119,6 +121,8 @@ pub struct Samples {
     pub image: Sampled<Image>,
     /// Syslog daemons, journald's settings, and who reads their files.
     pub logging: Sampled<Logging>,
+    /// Counts of the journal's own index, and the room that it takes.
+    pub journal: Sampled<Journal>,
     /// /proc/PID/io of journald and of syslog daemons.
     pub log_writers: Sampled<Vec<LogWriter>>,
     /// New kernel log records since the last turn.

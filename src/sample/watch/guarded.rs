@@ -6,20 +6,20 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{allowances, image, logging, nvme, pods, units};
+use super::{allowances, image, journal, logging, nvme, pods, units};
 use crate::host::Host;
 use crate::model::Reading;
 use crate::model::time::Mono;
 use crate::model::watch::{
-    Allowances, Answer, Dev, Image, KernelLog, Logging, Mount, NvmeModel, Place, PodName, Sampled, Samples, Thresholds,
-    UnitState, Wants,
+    Allowances, Answer, Dev, Image, Journal, KernelLog, Logging, Mount, NvmeModel, Place, PodName, Sampled, Samples,
+    Thresholds, UnitState, Wants,
 };
 
 pub use super::nvme::Pages;
 
 /// The node's own directories, and Amazon's pages.
 const OFTEN_MS: u64 = 10_000;
-/// Other mount points, health pages, names of pods.
+/// Other mount points, health pages, names of pods, the journal's counts.
 const SELDOM_MS: u64 = 60_000;
 /// Syslog daemons and who reads their files.
 const MINUTES_MS: u64 = 120_000;
@@ -74,6 +74,8 @@ pub enum Request {
     Allowances,
     /// Units that the node cannot do without.
     Units,
+    /// Counts of the journal's own index.
+    Journal,
 }
 
 /// Its answer, of the same name.
@@ -96,6 +98,8 @@ pub enum Response {
     Allowances(Reading<Vec<Allowances>>),
     /// To [`Request::Units`].
     Units(Reading<Vec<UnitState>>),
+    /// To [`Request::Journal`].
+    Journal(Reading<Journal>),
 }
 
 impl Request {
@@ -107,7 +111,7 @@ impl Request {
             Self::Nvme { controller } => controller.clone(),
             Self::Thresholds => mount_of(mounts, "/etc/kubernetes").to_owned(),
             Self::Image => mount_of(mounts, "/usr/lib/modules").to_owned(),
-            Self::Logging => mount_of(mounts, "/var/log/journal").to_owned(),
+            Self::Logging | Self::Journal => mount_of(mounts, "/var/log/journal").to_owned(),
             Self::Allowances => "the network interfaces".to_owned(),
             Self::Units => "systemd".to_owned(),
         }
@@ -155,6 +159,7 @@ fn answer_one(
         Request::Logging => Response::Logging(logging::read(host)),
         Request::Allowances => Response::Allowances(allowances::read(host)),
         Request::Units => Response::Units(units::read(host)),
+        Request::Journal => Response::Journal(journal::read(host)),
     }
 }
 
@@ -177,6 +182,8 @@ pub struct Guarded {
     pub(super) allowances: Option<Reading<Vec<Allowances>>>,
     /// How units are.
     pub(super) units: Option<Reading<Vec<UnitState>>>,
+    /// The journal's counts.
+    pub(super) journal: Option<Reading<Journal>>,
     /// New records of the kernel's log.
     pub kernel_log: KernelLog,
 }
@@ -243,6 +250,7 @@ impl Pending {
             all.push((Request::PodNames, SELDOM_MS));
         }
         all.extend([(Request::Thresholds, HOURLY_MS), (Request::Image, HOURLY_MS), (Request::Logging, MINUTES_MS)]);
+        all.push((Request::Journal, seldom(&samples.journal)));
         all.push((Request::Allowances, seldom(&samples.allowances)));
         all.push((Request::Units, seldom(&samples.units)));
         all
@@ -273,6 +281,7 @@ impl Pending {
             (Request::Logging, Response::Logging(logging)) => self.came.logging = Some(logging),
             (Request::Allowances, Response::Allowances(all)) => self.came.allowances = Some(all),
             (Request::Units, Response::Units(units)) => self.came.units = Some(units),
+            (Request::Journal, Response::Journal(journal)) => self.came.journal = Some(journal),
             (request, _) => {
                 self.not_asked(request, "the probe answered another question; this is a bug of node-steward")
             }
@@ -307,6 +316,7 @@ impl Pending {
             Request::Logging => self.came.logging = Some(Reading::failed(why)),
             Request::Allowances => self.came.allowances = Some(Reading::failed(why)),
             Request::Units => self.came.units = Some(Reading::failed(why)),
+            Request::Journal => self.came.journal = Some(Reading::failed(why)),
         }
     }
 
@@ -445,6 +455,7 @@ mod tests {
             (Request::Logging, "/"),
             (Request::Allowances, "the network interfaces"),
             (Request::Units, "systemd"),
+            (Request::Journal, "/"),
         ] {
             assert_eq!(request.stuck_at(mounts), at);
             let line = serde_json::to_string(&request).unwrap();
@@ -459,6 +470,7 @@ mod tests {
             Response::Logging(Reading::fresh(Logging::default(), "z")),
             Response::Allowances(Reading::fresh(vec![Allowances::default()], "n")),
             Response::Units(Reading::fresh(vec![UnitState::default()], "u")),
+            Response::Journal(Reading::fresh(Journal::default(), "z")),
         ] {
             let line = serde_json::to_string(&response).unwrap();
             assert_eq!(serde_json::from_str::<Response>(&line).unwrap(), response, "{line}");

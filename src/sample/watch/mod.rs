@@ -10,6 +10,7 @@ mod ext4;
 mod groups;
 pub mod guarded;
 mod image;
+pub mod journal;
 mod limits;
 pub mod logging;
 mod mounts;
@@ -232,6 +233,9 @@ impl Watcher {
         }
         if let Some(logging) = guarded.logging {
             samples.logging = Sampled::at(at, logging);
+        }
+        if let Some(journal) = guarded.journal {
+            samples.journal = Sampled::at(at, journal);
         }
         self.writers.read(host, at, samples);
         samples.kernel_log = guarded.kernel_log;

@@ -36,6 +36,7 @@ pub fn sources(samples: &Samples) -> Vec<Part> {
         part("instance_type", of(&samples.instance_type, "")),
         part("image", of(&samples.image, probed)),
         part("logging", of(&samples.logging, probed)),
+        part("journal", of(&samples.journal, probed)),
         part("log_writers", of(&samples.log_writers, "")),
         part(
             "kernel_log",

@@ -1,0 +1,169 @@
+//! `JournalSyncFlood`: messages of priority 2 and worse come often. journald syncs the journal after each, which costs a disk a hundred times what others
+//! cost. It refuses to count those that have a syslog facility (as a unit's own output and /dev/log have): journald compares the whole number, and takes
+//! these for less than critical.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::hold::{Hold, Patience, Sign};
+use super::journal_rates::{Counter, counted, is_edited, priorities, whose};
+use super::log_cost;
+use super::scene::Scene;
+use super::slot::{Detector, Look};
+use super::window::ratio;
+use crate::model::problem::{Condition, Entry, Evidence, Finding, Kind, Severity};
+use crate::model::watch::Journal;
+
+/// The name of the problem.
+pub const JOURNAL_SYNC_FLOOD: Kind = Kind::new("JournalSyncFlood");
+
+/// The detector.
+pub struct JournalSyncFlood;
+
+/// `[detect.journal_sync_flood]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Rules {
+    /// Messages a second of priority 0 to 2 after which journald syncs, as those without a syslog facility.
+    pub per_s: u32,
+    /// In so many of the newest four looks, a minute apart.
+    pub enter_windows: u32,
+    /// It ends after so many looks with less than half of that.
+    pub clear_windows: u32,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self { per_s: 1, enter_windows: 2, clear_windows: 2 }
+    }
+}
+
+/// What is kept: messages in the newest window, and its length in ms.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Kept {
+    counter: Counter,
+    hold: Hold,
+    count: u64,
+    window_ms: u64,
+    /// Whose, as it was when it began or was last known.
+    unit: String,
+}
+
+impl Detector for JournalSyncFlood {
+    type Rules = Rules;
+    type Memory = Kept;
+    const NAME: &'static str = "journal_sync_flood";
+    const ENTRIES: &'static [Entry] = &[Entry {
+        kind: JOURNAL_SYNC_FLOOD,
+        severity: Severity::Warning,
+        condition: Condition::Logging,
+        may_cordon: false,
+        meaning: "Messages of priority critical, alert or emergency come often. journald waits for the disk after each of them instead of every five minutes: each costs several writes and flushes, and everybody who logs waits meanwhile.",
+        advice: "Let the program log its errors as errors (priority 3), or limit the unit: LogRateLimitBurst= in a drop-in.",
+    }];
+
+    fn look(rules: &Rules, memory: &mut Kept, scene: &Scene<'_>) -> Look {
+        let journal = match counted(scene) {
+            Ok(journal) => journal,
+            Err(look) => return look,
+        };
+        if let Some(came) = memory.counter.take(scene, priorities) {
+            let all = ["0", "1", "2"].into_iter().map(|name| came.of(name)).fold(0, u64::saturating_add);
+            // The index counts priorities and facilities, and not both together: the newest stand for the others.
+            let (of, synced) = newest(journal);
+            memory.count = all.saturating_mul(synced).checked_div(of).unwrap_or(0);
+            memory.window_ms = came.window_ms;
+            let rate = came.per_s(memory.count);
+            let sign = match (rate > f64::from(rules.per_s), rate * 2.0 > f64::from(rules.per_s)) {
+                (true, _) => Sign::Sick,
+                (false, true) => Sign::Neither,
+                (false, false) => Sign::Well,
+            };
+            memory.hold.take(sign, Patience { enter: rules.enter_windows, among: 4, clear: rules.clear_windows });
+            if sign == Sign::Sick
+                && let Some((unit, _)) = whose(journal.files.iter().map(|file| &file.critical)).first()
+            {
+                memory.unit.clone_from(unit);
+            }
+        }
+        if !memory.hold.is_on() {
+            return memory.counter.quiet();
+        }
+        let rate = ratio(memory.count.saturating_mul(1000), memory.window_ms);
+        let (of, synced) = newest(journal);
+        let unit = memory.unit.as_str();
+        let mut advice = format!("journald syncs at once from priority 2 on. Let {unit} log at priority 3");
+        if is_edited(unit) {
+            advice.push_str(&format!(
+                ", or `systemctl edit {unit}` with [Service] LogRateLimitIntervalSec=30s and LogRateLimitBurst=30"
+            ));
+        }
+        advice.push('.');
+        let mut evidence = vec![
+            Evidence::number("messages of priority 0 to 2, synced", rate, "/s"),
+            Evidence::count("window", memory.window_ms / 1000, "s"),
+            Evidence::text("without a syslog facility", format!("{synced} of the newest {of}")),
+        ];
+        evidence.extend(log_cost::evidence(&scene.log_writers));
+        Look::at(vec![Finding {
+            kind: JOURNAL_SYNC_FLOOD,
+            subject: unit.to_owned(),
+            severity: Severity::Warning,
+            summary: format!(
+                "{rate:.1} messages a second of priority critical or worse, most of them of {unit}; journald waits for the disk after each"
+            ),
+            advice,
+            evidence,
+            device: None,
+        }])
+    }
+}
+
+/// The newest of priority 0 to 2, and how many of them are synced.
+fn newest(journal: &Journal) -> (u64, u64) {
+    journal.files.iter().fold((0, 0), |(of, synced), file| {
+        (file.critical.of.saturating_add(of), file.critical.synced.saturating_add(synced))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::made;
+    use super::*;
+    use crate::model::watch::{Journal, JournalFile, Newest, Samples};
+
+    #[test]
+    fn a_few_are_none_and_many_are() {
+        let mut memory = Kept::default();
+        let (mut count, mut minute) = (0, 0);
+        let mut look = |more: u64, synced: u64| {
+            minute += 1;
+            count += more;
+            let critical = Newest { of: 64, units: BTreeMap::from([("db.service".to_owned(), synced)]), synced };
+            let file = JournalFile {
+                path: "s".to_owned(),
+                priorities: [0, 0, count, 0, 0, 0, 0, 0],
+                critical,
+                ..JournalFile::default()
+            };
+            let samples = Samples {
+                journal: made::fresh(minute * 60, Journal { files: vec![file], ..Journal::default() }),
+                ..Samples::default()
+            };
+            made::look::<JournalSyncFlood>(&mut memory, minute * 60, &samples, &Default::default())
+        };
+        let seen: Vec<usize> = [500, 10, 60, 61, 900, 40, 5, 5].map(|more| look(more, 64).findings.len()).to_vec();
+        assert_eq!(seen, [0, 0, 0, 0, 1, 1, 1, 0]);
+        assert!((0..3).all(|_| look(6000, 0).findings.is_empty()), "a facility spares the disk");
+        look(1200, 32);
+        let one = look(1200, 32).findings.remove(0);
+        assert!(
+            one.summary.starts_with("10.0 messages a second of priority critical or worse, most of them of db.service"),
+            "{}",
+            one.summary
+        );
+    }
+}

@@ -1,0 +1,157 @@
+//! `JournalUsage`: the journal takes a large part of the file system of `/`, whose room containers and kubelet's eviction count. Advice. It refuses to
+//! complain of a journal that has a file system of its own.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::fill::percent;
+use super::log_cost::size;
+use super::scene::Scene;
+use super::slot::{Detector, Look};
+use super::window::ratio;
+use crate::model::problem::{Condition, Entry, Evidence, Finding, Kind, Severity};
+use crate::model::watch::{Answer, Dev, Samples, Space};
+
+/// The name of the problem.
+pub const JOURNAL_USAGE: Kind = Kind::new("JournalUsage");
+
+/// The detector.
+pub struct JournalUsage;
+
+/// `[detect.journal_usage]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Rules {
+    /// Of the file system of `/`; journald itself stops at 10 % or 4 GiB, whichever is less.
+    pub percent: u32,
+    /// Where less than this percentage of it is left...
+    pub left_percent: u32,
+    /// ...so many MB of journal are worth a word.
+    pub left_megabytes: u32,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self { percent: 12, left_percent: 15, left_megabytes: 1000 }
+    }
+}
+
+/// Whether it was found; what has begun ends at nine tenths of the limit.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Kept {
+    on: bool,
+}
+
+impl Detector for JournalUsage {
+    type Rules = Rules;
+    type Memory = Kept;
+    const NAME: &'static str = "journal_usage";
+    const ENTRIES: &'static [Entry] = &[Entry {
+        kind: JOURNAL_USAGE,
+        severity: Severity::Advice,
+        condition: Condition::Logging,
+        may_cordon: false,
+        meaning: "The journal takes much of the disk that / and, on most nodes, images and pods lie on. kubelet evicts pods when that disk runs full, and cannot know that old messages fill it.",
+        advice: "Give the journal a limit: SystemMaxUse=1G in /etc/systemd/journald.conf.d/; `journalctl --vacuum-size=1G` frees the room now.",
+    }];
+
+    fn look(rules: &Rules, memory: &mut Kept, scene: &Scene<'_>) -> Look {
+        let Some(journal) = scene.samples.journal.value() else {
+            return Look::unknown(format!(
+                "nobody has looked at the journal's files: {}",
+                scene.samples.journal.reading.origin()
+            ));
+        };
+        if !journal.persistent {
+            memory.on = false;
+            return Look::at(Vec::new());
+        }
+        let (root, logs) = match (looked(scene.samples, "root"), looked(scene.samples, "logs")) {
+            (Some(root), Some(logs)) => (root, logs),
+            _ => return Look::unknown("/ or /var/log was not looked at"),
+        };
+        // A journal with a mount of its own is nobody's trouble; one beneath /var/log lies where that does.
+        let own = super::mounted::holding(scene.samples, "/var/log/journal").is_some_and(|mount| mount.dev != root.0);
+        let space = root.1;
+        let used = journal.disk_bytes;
+        let relief = |limit: f64| if memory.on { limit * 0.9 } else { limit };
+        let much = percent(used, space.total_bytes) >= relief(f64::from(rules.percent));
+        let narrow = percent(space.available_bytes, space.total_bytes) < f64::from(rules.left_percent)
+            && ratio(used, 1_000_000) >= relief(f64::from(rules.left_megabytes));
+        memory.on = logs.0 == root.0 && !own && (much || narrow);
+        if !memory.on {
+            return Look::at(Vec::new());
+        }
+        let limit =
+            scene.samples.logging.value().map(|logging| logging.journal.system_max_use.clone()).unwrap_or_default();
+        let limit = if limit.is_empty() { "10 % of the file system, at most 4G (default)".to_owned() } else { limit };
+        let of = percent(used, space.total_bytes);
+        Look::at(vec![Finding {
+            kind: JOURNAL_USAGE,
+            subject: "/var/log/journal".to_owned(),
+            severity: Severity::Advice,
+            summary: format!(
+                "the journal takes {} in {} files, {of:.0} % of the file system of /, of which {:.0} % are left",
+                size(ratio(used, 1)),
+                journal.count,
+                percent(space.available_bytes, space.total_bytes)
+            ),
+            advice: "SystemMaxUse=1G in /etc/systemd/journald.conf.d/90-size.conf under [Journal], `systemctl restart systemd-journald`; `journalctl --vacuum-size=1G` frees the room now.".to_owned(),
+            evidence: vec![
+                Evidence::count("journal", used, "bytes"),
+                Evidence::count("files", journal.count, ""),
+                Evidence::number("of the file system", of, "%"),
+                Evidence::count("left there", space.available_bytes, "bytes"),
+                Evidence::text("SystemMaxUse", limit),
+            ],
+            device: None,
+        }])
+    }
+}
+
+fn looked(samples: &Samples, role: &str) -> Option<(Dev, Space)> {
+    let place = samples.places.value()?.iter().find(|place| place.role == role)?;
+    match &place.answer {
+        Answer::Looked { dev, space } => Some((*dev, *space)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::made::{self, ROOT};
+    use super::*;
+    use crate::model::watch::Journal;
+
+    #[test]
+    fn only_on_the_disk_of_root_and_not_for_a_little() {
+        let other = Dev { major: 259, minor: 7 };
+        let mut memory = Kept::default();
+        let mut look = |journal_gb: u64, total_gb: u64, left_gb: u64, logs: Dev| {
+            let space = Space {
+                total_bytes: total_gb << 30,
+                available_bytes: left_gb << 30,
+                inodes: 9,
+                inodes_free: 8,
+                read_only: false,
+            };
+            let places = vec![made::place("/", "root", ROOT, space), made::place("/var/log", "logs", logs, space)];
+            let journal = Journal { disk_bytes: journal_gb << 30, count: 31, persistent: true, ..Journal::default() };
+            let mounts = vec![made::mount(1, ROOT, "/", "xfs", "rw"), made::mount(2, other, "/other", "xfs", "rw")];
+            let samples = Samples {
+                places: made::fresh(1, places),
+                journal: made::fresh(1, journal),
+                ..made::samples(1, mounts)
+            };
+            made::shown(&made::look::<JournalUsage>(&mut memory, 1, &samples, &Default::default())).len()
+        };
+        assert_eq!(look(4, 100, 50, ROOT), 0);
+        assert_eq!(look(4, 20, 15, ROOT), 1);
+        assert_eq!(look(4, 35, 15, ROOT), 1, "it does not flicker");
+        assert_eq!(look(4, 40, 15, ROOT), 0);
+        assert_eq!(look(4, 20, 15, other), 0);
+        assert_eq!(look(2, 100, 14, ROOT), 1, "little is left");
+        assert_eq!(look(0, 100, 14, ROOT), 0);
+    }
+}
