@@ -16,11 +16,24 @@ export NO_COLOR=1 RUST_BACKTRACE=${RUST_BACKTRACE:-0}
 
 passed=0 failed=0 skipped=0 broken=0 table=''
 start_all=$SECONDS
-beside=()
+beside=() lane=''
 # Every process of a stage that runs beside the others ends with this script.
-end_beside() { for one in ${beside[@]+"${beside[@]}"}; do kill -- "-${one##*|}" 2>/dev/null || :; done; }
-trap end_beside EXIT
+end_lane() { [ -z "$lane" ] || kill -- "-$lane" 2>/dev/null || :; }
+trap end_lane EXIT
 trap 'exit 130' INT TERM
+# lane LOGS NAME COMMAND...: the stages beside, one after the other, in a session of their own
+run_lane() {
+    local logs=$1 start code
+    shift
+    # A session has a group of its own before the scheduler, which is weighed apart from its processes.
+    { echo 10 >/proc/self/autogroup; } 2>/dev/null
+    while [ $# -gt 0 ]; do
+        start=$SECONDS code=0
+        bash -c "$2" </dev/null >"$logs/$1.log" 2>&1 || code=$?
+        echo "$code $((SECONDS - start))" >"$logs/$1.ended"
+        shift 2
+    done
+}
 
 # account NAME SECONDS CODE MAY_SKIP: counts what a stage left in its log
 account() {
@@ -45,11 +58,14 @@ account() {
 }
 # The end of those that run beside: what they say is shown then, so that lines do not mix.
 collect() {
-    local one name pid may_skip
-    for one in ${beside[@]+"${beside[@]}"}; do
-        IFS='|' read -r name may_skip pid <<<"$one"
-        wait "$pid"
-        read -r code took <"$logs/$name.ended" || { code=1 took=0; }
+    local one name may_skip code took
+    [ -n "$lane" ] || return 0
+    wait "$lane"
+    lane=''
+    for one in "${beside[@]}"; do
+        IFS='|' read -r name may_skip <<<"$one"
+        code=1 took=0
+        read -r code took <"$logs/$name.ended"
         rm -f "$logs/$name.ended"
         say "== $name, which ran beside:"
         shown_lines <"$logs/$name.log"
@@ -59,22 +75,29 @@ collect() {
 }
 shown_lines() { grep -E '^(ok|FAILED|SKIP|case |test result|[0-9]+ passed)' | tail -n 400; }
 
+# begin_lane [STAGE...]: starts all stages beside that are wanted, once
+begin_lane() {
+    [ -z "$lane" ] && [ ${#beside[@]} = 0 ] || return 0
+    local name command may_skip how words=()
+    while IFS='|' read -r name command may_skip how; do
+        name=$(echo "$name" | xargs) may_skip=$(echo "$may_skip" | xargs) how=$(echo "$how" | xargs)
+        [ "$how" = beside ] || continue
+        [ $# = 0 ] || case " $* " in *" $name "*) ;; *) continue ;; esac
+        say "== $name, beside the others:$command"
+        rm -f "$logs/$name.ended" "$logs/$name.log"
+        words+=("$name" "$command") beside+=("$name|$may_skip")
+    done <tests/stages
+    setsid nice -n 10 bash -c "$(declare -f run_lane); run_lane \"\$@\"" lane "$logs" "${words[@]}" &
+    lane=$!
+}
+
 while IFS='|' read -r name command may_skip how; do
     name=$(echo "$name" | xargs) may_skip=$(echo "$may_skip" | xargs) how=$(echo "$how" | xargs)
     case $name in '' | '#'*) continue ;; esac
     [ $# = 0 ] || case " $* " in *" $name "*) ;; *) continue ;; esac
     log=$logs/$name.log
-    if [ "$how" = beside ]; then
-        say "== $name, beside the others:$command"
-        # shellcheck disable=SC2016 # the inner shell's words
-        rm -f "$logs/$name.ended"
-        # A session has a group of its own before the scheduler, which is weighed apart from its processes.
-        setsid nice -n 19 bash -c '{ echo 19 >/proc/self/autogroup; } 2>/dev/null
-            start=$SECONDS; bash -c "$1" </dev/null >"$2.log" 2>&1; echo "$? $((SECONDS - start))" >"$2.ended"' \
-            beside "$command" "$logs/$name" &
-        beside+=("$name|$may_skip|$!")
-        continue
-    fi
+    # They have begun with the first of them.
+    [ "$how" != beside ] || { begin_lane "$@"; continue; }
     # The last one judges what all others said.
     [ "$how" != last ] || collect
     say "== $name:$command"
