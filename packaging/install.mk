@@ -43,5 +43,5 @@ install:
 	set -e; for file in $(user_data); do $(place) "bootstrap/$$file" >"$(DESTDIR)$(PREFIX)/lib/node-steward/bootstrap/$$file"; \
 	    chmod 0644 "$(DESTDIR)$(PREFIX)/lib/node-steward/bootstrap/$$file"; done
 	install -m 0644 packaging/root/etc/node-steward/*.example "$(DESTDIR)$(SYSCONFDIR)/node-steward/"
-	set -e; for file in README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE packaging/doc/*.md; do test ! -f "$$file" || \
+	set -e; for file in README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE packaging/doc/*.md packaging/doc/*.yaml; do test ! -f "$$file" || \
 	    install -m 0644 "$$file" "$(DESTDIR)$(PREFIX)/share/doc/node-steward/$${file##*/}"; done

@@ -20,7 +20,9 @@ need musl-gcc musl-tools || skip "lacks musl-gcc: a crate's C cannot be compiled
 
 export "CC_${target//-/_}=musl-gcc"
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
-RUSTFLAGS="${RUSTFLAGS:-} --remap-path-prefix=$PWD=. --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=cargo -C link-arg=-Wl,-T,$PWD/packaging/seldom.ld"
+RUSTFLAGS="${RUSTFLAGS:-} --remap-path-prefix=$PWD=. --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=cargo -C link-arg=-Wl,-T,$PWD/packaging/seldom.ld --cfg seldom_apart"
+# Names that say for which types a generic function was made: seldom.ld goes by them.
+RUSTFLAGS="$RUSTFLAGS -C symbol-mangling-version=v0"
 export RUSTFLAGS
 nice cargo build --locked --release --bin node-steward --target "$target" >&2
 

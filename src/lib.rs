@@ -2,12 +2,16 @@
 //!
 //! `tests/architecture.rs` holds the floors.
 
+/// Floor 3: from what is known to what the cluster is told.
+pub mod act;
 /// Floor 4: wiring, from settings and facts to a plan and its placing.
 pub mod agent;
 /// Floor 3: the local API on a Unix socket.
 pub mod api;
 /// Floor 5: the command line.
 pub mod cli;
+/// Floor 2: the API server, as this node's own credential reaches it.
+pub mod cluster;
 /// Floor 1: from samples to findings, one detector a file.
 pub mod detect;
 /// Floor 1: the one door to the machine.

@@ -26,12 +26,17 @@ pub fn thresholds(host: &Host, rules: &kubelet::Rules) -> Reading<Thresholds> {
     let from = main.path.clone();
     let effective = config.effective();
     let mut hard = effective.texts("evictionHard");
+    let memory = hard.get("memory.available").cloned();
+    let whole_cpus = effective.get("reservedSystemCPUs").and_then(Node::as_str).is_some_and(|list| !list.is_empty());
     hard.retain(|signal, _| SIGNALS.contains(&signal.as_str()));
     let origin = match hard.keys().next() {
         Some(signal) => effective.origin(&format!("evictionHard.{signal}")).to_string(),
         None => from,
     };
-    Reading::fresh(Thresholds { hard, reserved: reserved(&effective), from: origin.clone() }, origin)
+    Reading::fresh(
+        Thresholds { hard, memory, whole_cpus, reserved: reserved(&effective), from: origin.clone() },
+        origin,
+    )
 }
 
 fn reserved(effective: &Effective) -> Reading<Reserved> {
@@ -91,6 +96,21 @@ mod tests {
         assert_eq!(hard(&own, "nodefs.available").as_deref(), Some("3Gi"));
         assert_eq!(hard(&own, "imagefs.available"), None, "a map in the main file takes the place of all defaults");
         assert!(own.value().unwrap().from.contains("/etc/k.yaml"), "{own:?}");
+    }
+
+    #[test]
+    fn memory_and_whole_cpus_stand_apart() {
+        let of = |text: &str| read(&[UNIT, ("etc/k.yaml", &format!("{HEAD}{text}"))]).value().unwrap().clone();
+        let plain = of("");
+        assert_eq!((plain.memory.as_deref(), plain.whole_cpus), (Some("100Mi"), false));
+        let own = of("reservedSystemCPUs: 0-1\nevictionHard: {memory.available: 5%}\n");
+        assert_eq!((own.memory.as_deref(), own.whole_cpus), (Some("5%"), true));
+        assert!(!of("reservedSystemCPUs: ''\nevictionHard: {nodefs.available: 5%}\n").whole_cpus);
+        assert_eq!(
+            of("evictionHard: {nodefs.available: 5%}\n").memory,
+            None,
+            "kubelet has no default for one of them alone"
+        );
     }
 
     #[test]

@@ -14,7 +14,9 @@ use crate::host::Host;
 use crate::kubelet::config::{ConfigFile, Effective, KubeletConfig};
 use crate::kubelet::render::{self, Desired};
 use crate::kubelet::setup::Setup;
-use crate::model::{Bytes, KubeletVersion, Machine, Node, Quantity, Resource, Resources};
+use crate::model::usage::History;
+use crate::model::{Bytes, KubeletVersion, Machine, Node, Quantity, Reading, Resource, Resources};
+use crate::reserve::measured::Estimate;
 use crate::reserve::{self, Capacity, Input, Kept, Plan, PodsFrom, Rules};
 use crate::sample;
 
@@ -31,6 +33,10 @@ pub struct Question {
     pub imds: bool,
     /// Read the installed memory whatever the profile wants.
     pub installed_memory: bool,
+    /// And what the daemon has seen the node use.
+    pub history: bool,
+    /// The daemon's state file where it is not the usual one.
+    pub state: Option<std::path::PathBuf>,
 }
 
 /// All that is known and foreseen.
@@ -78,7 +84,10 @@ pub fn facts(host: &Host, settings: &Settings, setup: Option<&Setup>, question: 
     let profile = reserve::profile(&settings.reserve.profile);
     let given = |value: &Option<String>, from: &str| value.clone().map(|value| (value, from.to_owned()));
     let mut wishes = sample::machine::Wishes {
-        installed_memory: question.installed_memory || profile.is_ok_and(|profile| profile.wants_installed_memory()),
+        installed_memory: question.installed_memory
+            || profile.as_ref().is_ok_and(|profile| profile.wants_installed_memory()),
+        history: (question.history || profile.as_ref().is_ok_and(|profile| profile.wants_history()))
+            .then(|| question.state.clone().unwrap_or_else(|| sample::history::STATE.into())),
         kubelet_version: question.kubelet_version.map(|version| (version, "--kubelet-version".to_owned())).or_else(
             || settings.machine.kubelet_version.map(|version| (version.0, "[machine] kubelet_version".to_owned())),
         ),
@@ -152,7 +161,13 @@ pub fn forecast(
         installed_memory: machine.installed_memory.value().copied(),
         max_pods: pods.count,
         node_filesystem: machine.node_filesystem.value().map(|size| Bytes(size.total_bytes)),
+        measured: measured(&machine.history, rules).ok(),
     };
+    if profile.wants_history()
+        && let Err(why) = measured(&machine.history, rules)
+    {
+        warnings.push(format!("{why}: eks is used in place of {}", profile.name()));
+    }
     let formula = profile.reserve(&input, rules).map_err(Unforeseeable::Settings)?;
     let want = |list: &Resources, extra: &BTreeMap<Resource, reserve::Amount>| {
         list.0.keys().chain(extra.keys()).copied().collect()
@@ -242,6 +257,18 @@ pub fn forecast(
         node_class,
         warnings,
     })
+}
+
+/// What a history says, or why it says nothing.
+pub fn measured(history: &Reading<History>, rules: &Rules) -> Result<Estimate, String> {
+    let least = rules.measured.least_history;
+    match history.value() {
+        None => Err(format!("there is no history of what this node used ({})", history.origin())),
+        Some(history) if u64::from(history.minutes()) * 60_000 < least.ms() => {
+            Err(format!("the history of what this node used has {} h, and {least} are needed", history.hours()))
+        }
+        Some(history) => Ok(Estimate::of(history)),
+    }
 }
 
 /// The enforcement levels that this kubelet knows for sure: those ending in -compressible came with 1.32, and an older kubelet ends at them.

@@ -12,10 +12,12 @@ pub mod judge;
 pub mod pages;
 pub mod pods;
 pub mod protect;
+pub mod recommend;
 pub mod replay;
 pub mod schema;
 pub mod settings;
 pub mod turn;
+mod usage;
 pub mod volume;
 pub mod watch;
 

@@ -3,32 +3,46 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::de::DeserializeOwned;
+
 use super::turn::{State, Turn};
 use super::{Settings, eviction};
 use crate::detect;
 use crate::host::{Host, HostError, HostResult, Kmsg, Reason};
+use crate::model::Reading;
 use crate::model::time::{Mono, Now, Wall};
-use crate::model::watch::{KernelLog, Samples, Wants};
+use crate::model::watch::{KernelLog, Offer, Sampled, Samples, Wants};
 use crate::policy::Ground;
 use crate::sample::Watcher;
 use crate::sample::guarded::Pending;
 use crate::settings::SettingsError;
 
-/// A moment's few bytes.
-const NOW_BYTES: u64 = 4096;
+/// A moment's few bytes, and those of what a Node offers.
+const STEP_BYTES: u64 = 4096;
 
 /// A recording and how far it was played.
 #[derive(Debug)]
 pub struct Replay {
     /// The base, and the layers of the turns that were played.
     layers: Vec<PathBuf>,
-    /// Each turn's moment, and its layer if anything was different.
-    turns: Vec<(Now, Option<PathBuf>)>,
+    turns: Vec<Step>,
     played: usize,
+    /// What the Node offered in the turn that was played last.
+    offer: Option<Offer>,
     watcher: Watcher,
     pending: Pending,
     settings: Settings,
     log: Option<Kmsg>,
+}
+
+/// A turn of it.
+#[derive(Debug, Clone)]
+struct Step {
+    now: Now,
+    /// None where nothing was different.
+    layer: Option<PathBuf>,
+    /// What the Node offered, where that was different.
+    offer: Option<Offer>,
 }
 
 /// Why a recording cannot be played.
@@ -43,8 +57,8 @@ pub enum ReplayError {
 }
 
 impl Replay {
-    /// Opens `dir`: `root` is the base, `turns/NNN` hold `now`, and in `root` what was different then. A recording without turns is one turn. The
-    /// settings are the recorded host's own, or the file `config`.
+    /// Opens `dir`: `root` is the base, `turns/NNN` hold `now`, in `root` what was different then, and in `node` what the Node offered from then
+    /// on (capacity and allocatable). A recording without turns is one turn. The settings are the recorded host's own, or the file `config`.
     pub fn open(dir: &Path, config: Option<&Path>) -> Result<Self, ReplayError> {
         let base = dir.join("root");
         let host = Host::layered(std::slice::from_ref(&base))?;
@@ -59,13 +73,17 @@ impl Replay {
         for name in &names {
             let layer = format!("/turns/{name}/root");
             let layer = outside.exists(Path::new(&layer)).then(|| outside.outside_path(Path::new(&layer)));
-            turns.push((moment(&outside, &format!("/turns/{name}/now"))?, layer));
+            let now = format!("/turns/{name}/now");
+            let now = told(&outside, &now)?.ok_or_else(|| failed(&now, "there is none".to_owned()))?;
+            turns.push(Step { now, layer, offer: told(&outside, &format!("/turns/{name}/node"))? });
         }
         if turns.is_empty() {
-            turns.push((Now { mono: Mono(1), wall: Wall(0), boot_id: host.boot_id().unwrap_or_default() }, None));
+            let now = Now { mono: Mono(1), wall: Wall(0), boot_id: host.boot_id().unwrap_or_default() };
+            turns.push(Step { now, layer: None, offer: None });
         }
         let pending = Pending::new(&eviction::kubelet_root(&host, &settings.kubelet).to_string_lossy());
-        Ok(Self { layers: vec![base], turns, played: 0, watcher: Watcher::new(), pending, settings, log: None })
+        let layers = vec![base];
+        Ok(Self { layers, turns, played: 0, offer: None, watcher: Watcher::new(), pending, settings, log: None })
     }
 
     /// The settings that it is played with.
@@ -89,7 +107,7 @@ impl Replay {
         self.settings.configure(&mut state).map_err(|error| fail(error.into()))?;
         let mut wants = Wants::default();
         while let Some((now, samples)) = self.turn(wants).map_err(|error| fail(error.into()))? {
-            let ground = Ground { nodes_own: detect::nodes_own(&samples), cluster: false };
+            let ground = Ground { nodes_own: detect::nodes_own(&samples), ..Ground::default() };
             let turn = state.turn(&self.settings.policy, &ground, &now, &samples);
             wants = turn.wants;
             each(turn, &mut state)?;
@@ -99,8 +117,14 @@ impl Replay {
 
     /// The next turn's moment and samples; none after the last.
     pub fn turn(&mut self, wants: Wants) -> HostResult<Option<(Now, Samples)>> {
-        let Some((now, layer)) = self.turns.get(self.played).cloned() else { return Ok(None) };
+        let Some(Step { now, layer, offer }) = self.turns.get(self.played).cloned() else { return Ok(None) };
         self.played += 1;
+        self.offer = offer.or_else(|| self.offer.take());
+        let offer = match &self.offer {
+            Some(offer) => Reading::fresh(offer.clone(), "the Node"),
+            None => Reading::absent("the recording has no Node"),
+        };
+        self.watcher.told(Sampled::at(now.mono, offer));
         self.layers.extend(layer);
         let host = Host::layered(&self.layers)?;
         let kubelet = &self.settings.kubelet;
@@ -123,8 +147,12 @@ impl Replay {
     }
 }
 
-fn moment(outside: &Host, path: &str) -> HostResult<Now> {
-    let failed = |why: String| HostError { act: "understand", path: PathBuf::from(path), reason: Reason::Other(why) };
-    let bytes = outside.read(Path::new(path), NOW_BYTES)?.ok_or_else(|| failed("there is none".to_owned()))?;
-    serde_json::from_slice(&bytes).map_err(|error| failed(error.to_string()))
+/// What a file of the recording itself says; none where there is no such file.
+fn told<T: DeserializeOwned>(outside: &Host, path: &str) -> HostResult<Option<T>> {
+    let Some(bytes) = outside.read(Path::new(path), STEP_BYTES)? else { return Ok(None) };
+    serde_json::from_slice(&bytes).map(Some).map_err(|error| failed(path, error.to_string()))
+}
+
+fn failed(path: &str, why: String) -> HostError {
+    HostError { act: "understand", path: PathBuf::from(path), reason: Reason::Other(why) }
 }

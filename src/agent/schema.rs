@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::settings::{MachineRules, MaxPods};
 use super::turn::State;
 use super::watch;
-use crate::{api, kubelet, metrics, policy, reserve, rules};
+use crate::{act, api, cluster, kubelet, metrics, policy, reserve, rules};
 
 /// A setting.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,6 +60,9 @@ fn sections() -> Vec<(&'static str, Value)> {
         ("detect", detectors()),
         ("rules", of::<rules::Rules>()),
         ("policy", of::<policy::Rules>()),
+        ("cluster", of::<cluster::Rules>()),
+        ("report", of::<act::Rules>()),
+        ("drain", of::<act::DrainRules>()),
         ("api", of::<api::Rules>()),
         ("metrics", of::<metrics::Rules>()),
     ]

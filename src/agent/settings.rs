@@ -9,14 +9,17 @@ use crate::host::Host;
 use crate::model::KubeletVersion;
 use crate::reserve::max_pods::Cni;
 use crate::settings::{Merged, SettingsError};
-use crate::{api, kubelet, metrics, policy, reserve, rules};
+use crate::{act, api, cluster, kubelet, metrics, policy, reserve, rules};
 
 use super::turn::State;
 use super::watch;
+use crate::policy::COMPANION;
 
 /// The sections that are known.
-pub(super) const SECTIONS: [&str; 10] =
-    ["reserve", "max_pods", "machine", "kubelet", "watch", "detect", "rules", "policy", "api", "metrics"];
+pub(super) const SECTIONS: [&str; 13] = [
+    "reserve", "max_pods", "machine", "kubelet", "watch", "detect", "rules", "policy", "cluster", "report", "drain",
+    "api", "metrics",
+];
 
 /// All rooms' settings.
 #[derive(Debug, Clone, Default)]
@@ -37,6 +40,12 @@ pub struct Settings {
     pub rules: rules::Rules,
     /// `[policy]`.
     pub policy: policy::Rules,
+    /// `[cluster]`.
+    pub cluster: cluster::Rules,
+    /// `[report]`.
+    pub report: act::Rules,
+    /// `[drain]`.
+    pub drain: act::DrainRules,
     /// `[api]`.
     pub api: api::Rules,
     /// `[metrics]`.
@@ -111,11 +120,31 @@ impl Settings {
             detect: merged.section("detect")?,
             rules: merged.section("rules")?,
             policy: merged.section("policy")?,
+            cluster: merged.section("cluster")?,
+            report: merged.section("report")?,
+            drain: merged.section("drain")?,
             api: merged.section("api")?,
             metrics: merged.section("metrics")?,
             merged,
         };
-        settings.watch.check().map_err(|(key, why)| settings.merged.complaint(&format!("watch.{key}"), &why))?;
+        let complain =
+            |section, (key, why): (&str, String)| settings.merged.complaint(&format!("{section}.{key}"), &why);
+        settings.watch.check().map_err(|wrong| complain("watch", wrong))?;
+        settings.cluster.check().map_err(|wrong| complain("cluster", wrong))?;
+        settings.report.check().map_err(|wrong| complain("report", wrong))?;
+        settings.drain.check().map_err(|wrong| complain("drain", wrong))?;
+        let known = State::new().catalogue();
+        let known = |name: &str| known.iter().any(|entry| entry.kind.as_str() == name);
+        // Names that other programs report are theirs, and stand with that word before them: a slip of the pen is not one of them.
+        let wrong = settings.policy.cordon_for.iter().find(|name| {
+            !name
+                .strip_prefix(COMPANION)
+                .map_or_else(|| known(name), |reported| !reported.is_empty() && !known(reported))
+        });
+        if let Some(name) = wrong {
+            let words = format!("there is no problem {name:?}; what another program reports is named {COMPANION}NAME");
+            return Err(settings.merged.complaint("policy.cordon_for", &words));
+        }
         // Tried on detectors that nobody uses, so that running ones never have half of the new settings.
         settings.configure(&mut State::new())?;
         reserve::profile(&settings.reserve.profile)

@@ -6,10 +6,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde::{Deserialize, Serialize};
 
-use crate::detect::{self, Book, Changes, Look, Page, Past, Scene, Slot};
-use crate::model::problem::{Contributor, Entry, Finding, Kind, Problem, Source};
+use super::usage::Usage;
+use crate::detect::{self, Book, Changes, Companions, Look, Page, Past, Scene, Slot};
+use crate::model::problem::{Condition, Contributor, Entry, Finding, Kind, Problem, Report, Severity, Source};
 use crate::model::status::{Decision, DiskStatus, LogWriterStatus, Part, PressureStatus, Standing};
-use crate::model::time::Now;
+use crate::model::time::{Mono, Now};
+use crate::model::usage::History;
 use crate::model::watch::{Samples, Wants};
 use crate::policy;
 use crate::rules::{self, Reader};
@@ -20,6 +22,9 @@ pub struct State {
     log_rules: Reader,
     past: Past,
     book: Book,
+    companions: Companions,
+    usage: Usage,
+    noted: bool,
 }
 
 /// The state as it is stored: versioned, one boot, a section per owner.
@@ -35,6 +40,9 @@ pub struct Stored {
     detectors: BTreeMap<String, serde_json::Value>,
     #[serde(default)]
     log_rules: rules::Memory,
+    #[serde(default)]
+    companions: Companions,
+    usage: Usage,
 }
 
 /// What came of a turn.
@@ -64,6 +72,9 @@ pub struct Turn {
     pub wants: Wants,
 }
 
+/// The part that reads the kernel's log.
+const RULES: &str = "rules";
+
 /// The version of [`Stored`].
 pub const STORED_VERSION: u32 = 1;
 
@@ -75,7 +86,15 @@ impl State {
             log_rules: Reader::default(),
             past: Past::default(),
             book: Book::default(),
+            companions: Companions::default(),
+            usage: Usage::default(),
+            noted: false,
         }
+    }
+
+    /// Takes note of what another program reports; whether it is new, or why not.
+    pub fn report(&mut self, now: Mono, report: Report) -> Result<bool, String> {
+        self.companions.take(now, report)
     }
 
     /// The detectors, to be configured.
@@ -93,6 +112,26 @@ impl State {
         self.detectors.iter().flat_map(|detector| detector.entries()).chain(Reader::entries()).collect()
     }
 
+    /// Who finds problems of this kind; none for the rules, whose problems end by time alone.
+    pub fn detector_of(&self, kind: &str) -> Option<&'static str> {
+        let finds = |slot: &dyn Slot| slot.entries().iter().any(|entry| entry.kind.as_str() == kind);
+        self.detectors.iter().find(|slot| finds(slot.as_ref())).map(|slot| slot.name())
+    }
+
+    /// Who speaks for which condition of the Node, by the part's name. Who knows only advice does not.
+    pub fn speakers(&self) -> Vec<(Condition, &'static str)> {
+        let detectors = self.detectors.iter().flat_map(|slot| slot.entries().iter().map(|entry| (entry, slot.name())));
+        let rules = self.log_rules.spoken().map(|entry| (entry, RULES));
+        let mut speakers: Vec<_> = detectors
+            .chain(rules)
+            .filter(|(entry, _)| entry.severity > Severity::Advice)
+            .map(|(entry, name)| (entry.condition, name))
+            .collect();
+        speakers.sort_unstable();
+        speakers.dedup();
+        speakers
+    }
+
     /// To be stored.
     pub fn store(&self, boot_id: &str) -> Stored {
         Stored {
@@ -102,6 +141,8 @@ impl State {
             book: self.book.clone(),
             detectors: self.detectors.iter().map(|slot| (slot.name().to_owned(), slot.save())).collect(),
             log_rules: self.log_rules.save(),
+            companions: self.companions.clone(),
+            usage: self.usage.clone(),
         }
     }
 
@@ -109,7 +150,9 @@ impl State {
     pub fn restore(&mut self, mut stored: Stored) -> Vec<String> {
         self.past = stored.past;
         self.book = stored.book;
+        self.usage = stored.usage;
         self.log_rules.load(stored.log_rules);
+        self.companions = stored.companions;
         let memories = self.detectors.iter_mut().filter_map(|slot| {
             let memory = stored.detectors.remove(slot.name())?;
             slot.load(memory).err()
@@ -117,8 +160,24 @@ impl State {
         memories.collect()
     }
 
+    /// What the node used.
+    pub fn history(&self) -> &History {
+        self.usage.history()
+    }
+
+    /// Puts an older history before it.
+    pub fn remember(&mut self, older: History) {
+        self.usage.remember(older);
+    }
+
+    /// Whether the newest turn began a new point of the history.
+    pub fn noted(&self) -> bool {
+        self.noted
+    }
+
     /// One turn.
     pub fn turn(&mut self, rules: &policy::Rules, ground: &policy::Ground, now: &Now, samples: &Samples) -> Turn {
+        self.noted = self.usage.take(now, samples);
         let active = self.book.active();
         let scene = Scene::new(now, samples, &active, &mut self.past);
         let mut parts = Vec::new();
@@ -143,7 +202,9 @@ impl State {
         let kinds = Reader::entries().map(|entry| &entry.kind).collect();
         // Even where the log can no longer be read, what it told ends by itself.
         pages.push(Page { kinds, source: Source::Rule, findings, unknown: None });
-        parts.push(Part { name: "rules".to_owned(), standing });
+        parts.push(Part { name: RULES.to_owned(), standing });
+        let findings = self.companions.look(now.mono);
+        pages.push(Page { kinds: Vec::new(), source: Source::Companion, findings, unknown: None });
         let catalogue = self.catalogue();
         pages.iter_mut().flat_map(|page| &mut page.findings).for_each(|finding| advise(finding, &catalogue));
         let blame = &scene.blame;

@@ -26,13 +26,27 @@ pub enum Code {
     TurnsLate,
     /// The new settings are wrong; the old ones stay.
     SettingsRefused,
+    /// The cordon is another's, or a person has touched it since.
+    HeldByAnother,
+    /// Somebody else works on the node, or its owner has told us to stay away.
+    StandsDown,
+    /// The agent works alone: no kubeconfig, or it was told not to use one.
+    NoCluster,
+    /// The API server did not do it: it was not to be reached, or said no.
+    ClusterFailed,
+    /// There was no drain in this boot.
+    NoDrain,
+    /// A drain goes on already, by other rules than those that are asked for.
+    DrainGoesOn,
+    /// As many problems are reported as may be at a time.
+    TooMany,
     /// A mistake of node-steward's own.
     Internal,
 }
 
 impl Code {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 17] = [
         Self::BadJson,
         Self::BodyTooLarge,
         Self::BodyTooSlow,
@@ -42,6 +56,13 @@ impl Code {
         Self::NotReady,
         Self::TurnsLate,
         Self::SettingsRefused,
+        Self::HeldByAnother,
+        Self::StandsDown,
+        Self::NoCluster,
+        Self::ClusterFailed,
+        Self::NoDrain,
+        Self::DrainGoesOn,
+        Self::TooMany,
         Self::Internal,
     ];
 
@@ -57,6 +78,13 @@ impl Code {
             Self::NotReady => "not_ready",
             Self::TurnsLate => "turns_late",
             Self::SettingsRefused => "settings_refused",
+            Self::HeldByAnother => "held_by_another",
+            Self::StandsDown => "stands_down",
+            Self::NoCluster => "no_cluster",
+            Self::ClusterFailed => "cluster_failed",
+            Self::NoDrain => "no_drain",
+            Self::DrainGoesOn => "drain_goes_on",
+            Self::TooMany => "too_many",
             Self::Internal => "internal",
         }
     }
@@ -68,9 +96,11 @@ impl Code {
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::Forbidden => StatusCode::FORBIDDEN,
-            Self::UnknownPath => StatusCode::NOT_FOUND,
+            Self::UnknownPath | Self::NoDrain => StatusCode::NOT_FOUND,
             Self::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
-            Self::NotReady | Self::TurnsLate => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NotReady | Self::TurnsLate | Self::NoCluster | Self::ClusterFailed => StatusCode::SERVICE_UNAVAILABLE,
+            Self::HeldByAnother | Self::StandsDown | Self::DrainGoesOn => StatusCode::CONFLICT,
+            Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
             Self::SettingsRefused => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }

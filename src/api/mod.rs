@@ -20,9 +20,10 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
-use crate::model::problem::Entry;
+use crate::model::drain::{Allow, DrainStatus};
+use crate::model::problem::{Entry, Report};
 use crate::model::status::Status;
-use crate::model::time::Mono;
+use crate::model::time::{Mono, Span};
 
 pub use code::Code;
 pub use endpoints::ENDPOINTS;
@@ -47,12 +48,65 @@ pub struct Published {
 /// Reads the settings anew; the error is a sentence that names file, line and key.
 pub type Reload = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), String>>>>>;
 
+/// What may be done to the Node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Act {
+    /// To cordon it.
+    Cordon,
+    /// To uncordon it.
+    Uncordon,
+    /// To cordon it, and to evict its pods.
+    Drain {
+        /// Pods that may go although they stay by default, beside those that the settings allow.
+        allow: Vec<Allow>,
+        /// In place of the settings' one.
+        deadline: Option<Span>,
+    },
+    /// To say what a drain would do.
+    Plan {
+        /// As above.
+        allow: Vec<Allow>,
+    },
+    /// To stop the drain that goes on; the cordon stays.
+    CancelDrain,
+    /// To say how far the drain is.
+    ShowDrain,
+    /// To take note of what another program reports.
+    Report(Report),
+}
+
+/// What somebody wants done to the Node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// What.
+    pub act: Act,
+    /// Who wants it.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Done {
+    /// The Node.
+    pub node: String,
+    /// Whether there was anything to be done.
+    pub changed: bool,
+    /// The drain, where it is about one.
+    pub drain: Option<DrainStatus>,
+}
+
+/// Sees to an order; the error is a code and a sentence.
+pub type Obey = Box<dyn Fn(Order) -> Pin<Box<dyn Future<Output = Result<Done, (Code, String)>>>>>;
+
 /// The API, ready to serve.
 pub struct Api {
     published: Rc<RefCell<Published>>,
     gate: RefCell<Gate>,
     clock: Box<dyn Fn() -> Mono>,
     reload: Reload,
+    obey: Obey,
     requests: Cell<u64>,
     refused: Cell<u64>,
 }
@@ -64,12 +118,14 @@ impl Api {
         gate: Gate,
         clock: impl Fn() -> Mono + 'static,
         reload: Reload,
+        obey: Obey,
     ) -> Rc<Self> {
         Rc::new(Self {
             published,
             gate: RefCell::new(gate),
             clock: Box::new(clock),
             reload,
+            obey,
             requests: Cell::new(0),
             refused: Cell::new(0),
         })

@@ -26,6 +26,8 @@ pub struct Asked {
     pub headers: HeaderMap,
     /// Its body; an empty object where there is none.
     pub body: Value,
+    /// Who asks, by the kernel's word; nobody over TCP.
+    pub uid: Option<u32>,
 }
 
 /// Answers one request of a peer; `None` stands for the TCP address, which has metrics and nothing else.
@@ -59,7 +61,9 @@ pub(super) async fn answer(api: &Rc<Api>, peer: Option<&Peer>, request: Request<
         Right::Write => read_body(body).await,
     };
     match body {
-        Ok(body) => (endpoint.run)(Rc::clone(api), Asked { headers: head.headers, body }).await,
+        Ok(body) => {
+            (endpoint.run)(Rc::clone(api), Asked { headers: head.headers, body, uid: peer.map(|peer| peer.uid) }).await
+        }
         Err((code, message)) => code.answer(&message),
     }
 }

@@ -6,6 +6,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use crate::agent::{Question, Settings};
 use crate::kubelet::{Layout, OnExisting};
+use crate::model::drain::Allow;
 use crate::model::time::Span;
 use crate::model::{KubeletVersion, Quantity};
 use crate::reserve;
@@ -20,7 +21,7 @@ pub struct Args {
     pub verb: Verb,
 }
 
-const AFTER: &str = "Exit codes: 0 ok, 1 it failed, 2 usage or bad settings, 3 (check) problems of warning or worse, 4 refused.\n\
+const AFTER: &str = "Exit codes: 0 ok, 1 it failed, 2 usage or bad settings, 3 (check) problems of warning or worse, (drain) pods that stay, 4 refused, 130 interrupted.\n\
 Settings: /usr/lib/node-steward/config.d/*.toml < /etc/node-steward/config.toml < /etc/node-steward/config.d/*.toml < \
 /run/node-steward/config.d/*.toml < flags.";
 
@@ -56,6 +57,8 @@ pub enum Verb {
     Check(CheckArgs),
     /// Print the reservations, for this machine or for one described by flags
     Reserve(ReserveArgs),
+    /// What this node's own history says of its reservations: reserved, used, recommended and why
+    Recommend(RecommendArgs),
     /// Compute the reservations and place them in kubelet's configuration
     Bootstrap(BootstrapArgs),
     /// Watch the node: the daemon
@@ -73,6 +76,12 @@ pub enum Verb {
         #[command(subcommand)]
         verb: FixVerb,
     },
+    /// Cordon this node, through the daemon: `kubectl` and others see whose cordon it is, and why
+    Cordon(OrderArgs),
+    /// Take off a cordon that node-steward has put on; what others have put on stays
+    Uncordon(OrderArgs),
+    /// Cordon this node and evict its pods, through the daemon, and show how far it is: Ctrl-C ends the showing, not the drain
+    Drain(DrainArgs),
     /// Look after settings and kubelet configurations
     Config {
         #[command(subcommand)]
@@ -189,6 +198,12 @@ pub struct ReserveArgs {
     pub installed_memory: Option<Quantity>,
 }
 
+#[derive(Debug, ClapArgs, Default)]
+pub struct RecommendArgs {
+    #[command(flatten)]
+    pub wish: WishArgs,
+}
+
 #[derive(Debug, ClapArgs)]
 pub struct RunArgs {
     /// One turn, then the end: no lock, no state, no socket
@@ -226,6 +241,40 @@ pub struct AskArgs {
     /// Lay out for N columns, in place of the terminal's; a pipe gets whole lines
     #[arg(long, value_name = "N")]
     pub width: Option<u16>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct OrderArgs {
+    /// Why, in a few words: it is written on the Node
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// Who wants it; the user's number where it is not given
+    #[arg(long, value_name = "NAME")]
+    pub by: Option<String>,
+    /// The daemon's socket, in place of the settings' one
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct DrainArgs {
+    #[command(flatten)]
+    pub order: OrderArgs,
+    /// Pods that may go although they stay by default, beside those that the settings allow; may be given again
+    #[arg(long, value_name = "WHAT", value_parser = allow, conflicts_with = "cancel")]
+    pub allow: Vec<Allow>,
+    /// When to give up, in place of the settings' drain.deadline
+    #[arg(long, value_name = "TIME", value_parser = span, conflicts_with_all = ["cancel", "plan"])]
+    pub deadline: Option<Span>,
+    /// Show what would be done, and do nothing
+    #[arg(long, conflicts_with = "cancel")]
+    pub plan: bool,
+    /// Stop the drain that goes on; the cordon stays
+    #[arg(long)]
+    pub cancel: bool,
+    /// Do not wait for the end
+    #[arg(long, conflicts_with_all = ["cancel", "plan"])]
+    pub no_wait: bool,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -272,6 +321,8 @@ impl WishArgs {
             kubelet_version: self.kubelet_version,
             imds: self.imds,
             installed_memory: false,
+            history: false,
+            state: None,
         }
     }
 
@@ -298,6 +349,11 @@ impl BootstrapArgs {
 
 fn profile_name(text: &str) -> Result<String, String> {
     reserve::profile(text).map(|profile| profile.name().to_owned())
+}
+
+fn allow(text: &str) -> Result<Allow, String> {
+    let all = Allow::ALL.map(Allow::word).join(", ");
+    Allow::ALL.into_iter().find(|one| one.word() == text).ok_or_else(|| format!("{text:?} is none of {all}"))
 }
 
 fn span(text: &str) -> Result<Span, String> {

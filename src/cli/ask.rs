@@ -1,14 +1,14 @@
-//! Asking the daemon: one GET over its socket, and the words for why that did not work. It refuses to wait longer than ten seconds, and to guess what a
+//! Asking the daemon: one request over its socket, and the words for why that did not work. It refuses to wait longer than ten seconds (twenty for what has to be done first), and to guess what a
 //! daemon that does not answer would have said.
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper::Request;
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
+use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 
@@ -18,6 +18,8 @@ use super::{Ending, Failure};
 use crate::api::READERS;
 
 const BUDGET: Duration = Duration::from_secs(10);
+/// Where the daemon has to ask the API server.
+const LONG_BUDGET: Duration = Duration::from_secs(20);
 const MOST_ANSWER: usize = 16 << 20;
 /// Between two looks of `--watch`.
 const PERIOD: Duration = Duration::from_secs(2);
@@ -29,8 +31,8 @@ pub(super) enum AskError {
     NotRunning(PathBuf, &'static str),
     #[error("no permission for {}: be root, or join the group {READERS} (usermod -aG {READERS} USER, then log in anew)", .0.display())]
     NoPermission(PathBuf),
-    #[error("{}: the daemon did not answer within {} s", .0.display(), BUDGET.as_secs())]
-    Late(PathBuf),
+    #[error("{}: the daemon did not answer within {} s", .0.display(), .1.as_secs())]
+    Late(PathBuf, Duration),
     #[error("{socket}: {why}", socket = .0.display(), why = .1)]
     Broken(PathBuf, String),
     #[error("the daemon refuses: {0}")]
@@ -57,7 +59,7 @@ pub(super) fn run(
     path: &str,
     draw: impl Fn(&[u8], Width) -> Result<String, Failure>,
 ) -> Result<Ending, Failure> {
-    let socket = socket(common, options)?;
+    let socket = socket(common, options.socket.as_deref())?;
     let terminal = io::stdout().is_terminal();
     let show = |answer: &[u8]| -> Result<String, Failure> {
         match common.output {
@@ -97,11 +99,11 @@ pub(super) fn run(
 }
 
 /// Where the daemon listens.
-pub(super) fn socket(common: &Common, options: &AskArgs) -> Result<PathBuf, Failure> {
+pub(super) fn socket(common: &Common, named: Option<&Path>) -> Result<PathBuf, Failure> {
     let host = common.host()?;
     // A socket that is named needs no settings, which not everybody may read.
-    let path = match &options.socket {
-        Some(path) => return Ok(path.clone()),
+    let path = match named {
+        Some(path) => return Ok(path.to_owned()),
         // Settings that are wrong by now are not those that the daemon runs with: it is asked where it usually is.
         None => PathBuf::from(common.settings(&host).map(|settings| settings.api).unwrap_or_default().socket),
     };
@@ -115,6 +117,16 @@ pub(super) fn parse<'b, T: serde::Deserialize<'b>>(body: &'b [u8]) -> Result<T, 
 
 /// The body of a good answer.
 pub(super) fn get(socket: &Path, path: &str) -> Result<Vec<u8>, AskError> {
+    request(socket, path, None)
+}
+
+/// The same for something that is to be done.
+pub(super) fn post(socket: &Path, path: &str, body: &serde_json::Value) -> Result<Vec<u8>, AskError> {
+    request(socket, path, Some(body.to_string()))
+}
+
+fn request(socket: &Path, path: &str, body: Option<String>) -> Result<Vec<u8>, AskError> {
+    let budget = if body.is_some() { LONG_BUDGET } else { BUDGET };
     let broken = |why: String| AskError::Broken(socket.to_owned(), why);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
@@ -122,11 +134,12 @@ pub(super) fn get(socket: &Path, path: &str) -> Result<Vec<u8>, AskError> {
         .build()
         .map_err(|error| broken(error.to_string()))?;
     runtime.block_on(async {
-        tokio::time::timeout(BUDGET, ask(socket, path)).await.map_err(|_| AskError::Late(socket.to_owned()))?
+        let late = |_| AskError::Late(socket.to_owned(), budget);
+        tokio::time::timeout(budget, ask(socket, path, body)).await.map_err(late)?
     })
 }
 
-async fn ask(socket: &Path, path: &str) -> Result<Vec<u8>, AskError> {
+async fn ask(socket: &Path, path: &str, body: Option<String>) -> Result<Vec<u8>, AskError> {
     let broken = |why: String| AskError::Broken(socket.to_owned(), why);
     let stream = UnixStream::connect(socket).await.map_err(|error| match error.kind() {
         ErrorKind::NotFound => AskError::NotRunning(socket.to_owned(), "there is no such socket"),
@@ -137,9 +150,10 @@ async fn ask(socket: &Path, path: &str) -> Result<Vec<u8>, AskError> {
     let (mut sender, connection) =
         http1::handshake(TokioIo::new(stream)).await.map_err(|error| broken(error.to_string()))?;
     let request = Request::builder()
+        .method(if body.is_some() { "POST" } else { "GET" })
         .uri(path)
         .header(hyper::header::HOST, "localhost")
-        .body(Empty::<Bytes>::new())
+        .body(Full::new(Bytes::from(body.unwrap_or_default())))
         .map_err(|error| broken(error.to_string()))?;
     let answer = async {
         let response = sender.send_request(request).await.map_err(|error| broken(error.to_string()))?;
@@ -151,7 +165,7 @@ async fn ask(socket: &Path, path: &str) -> Result<Vec<u8>, AskError> {
         }
         let said = serde_json::from_slice::<serde_json::Value>(&body).ok();
         let message = said.as_ref().and_then(|said| said.get("message")?.as_str()).unwrap_or("without a reason");
-        Err(if status == hyper::StatusCode::FORBIDDEN {
+        Err(if matches!(status, StatusCode::FORBIDDEN | StatusCode::CONFLICT) {
             AskError::Refused(message.to_owned())
         } else {
             AskError::Answered(format!("the daemon answers {status}: {message}"))

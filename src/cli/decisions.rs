@@ -6,7 +6,7 @@ use anstyle::{AnsiColor, Style};
 use serde::Deserialize;
 
 use super::args::{AskArgs, Common};
-use super::grid::{Grid, Width, span};
+use super::grid::{Grid, Width, span, wrap};
 use super::{Ending, Failure, ask};
 use crate::model::status::{Decision, Verdict};
 use crate::model::time::Wall;
@@ -26,7 +26,7 @@ pub(super) fn run(common: &Common, options: &AskArgs) -> Result<Ending, Failure>
 
 fn draw(body: &[u8], width: Width) -> Result<String, Failure> {
     let answer: Answer = ask::parse(body)?;
-    let mut out = format!("mode {}, {}\n", answer.mode, answer.cluster);
+    let mut out = wrap(&format!("mode {}, {}", answer.mode, answer.cluster), 0, width).join("\n") + "\n";
     if answer.decisions.is_empty() {
         out.push_str("no decisions: there is no problem of warning or worse\n");
         return Ok(out);

@@ -6,10 +6,13 @@ mod bootstrap;
 mod capture;
 mod check;
 mod config;
+mod cordon;
 mod decisions;
+mod drain;
 mod fix;
 mod grid;
 mod problems;
+mod recommend;
 mod reserve;
 mod rules;
 mod run;
@@ -41,6 +44,8 @@ enum Ending {
     Usage = 2,
     Problems = 3,
     Refused = 4,
+    /// As shells count a program that ^C has ended.
+    Interrupted = 130,
 }
 
 impl Ending {
@@ -52,13 +57,14 @@ impl Ending {
             Self::Usage => "usage",
             Self::Problems => "problems",
             Self::Refused => "refused",
+            Self::Interrupted => "interrupted",
         }
     }
 }
 
 impl From<Ending> for ExitCode {
     fn from(ending: Ending) -> Self {
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 0 to 4.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 0 to 130.
         Self::from(ending as u8)
     }
 }
@@ -70,6 +76,8 @@ enum Failure {
     Settings(#[from] SettingsError),
     #[error("{0}")]
     Usage(String),
+    #[error("interrupted: nothing was judged")]
+    Interrupted,
     #[error(transparent)]
     Host(#[from] HostError),
     #[error(transparent)]
@@ -78,6 +86,8 @@ enum Failure {
     Place(#[from] PlaceError),
     #[error(transparent)]
     Unforeseeable(#[from] Unforeseeable),
+    #[error("{0}")]
+    TooShort(String),
     #[error("the built-in rules cannot be used: {0}; this is a bug of node-steward")]
     Rules(String),
     #[error(transparent)]
@@ -112,10 +122,14 @@ impl Failure {
                 LifeError::Second(_) => Ending::Refused,
                 LifeError::Host(_) | LifeError::Runtime(_) => Ending::Failed,
             },
+            Self::Interrupted => Ending::Interrupted,
             Self::Replay(ReplayError::Settings(_)) => Ending::Usage,
-            Self::Replay(ReplayError::Host(_)) | Self::Host(_) | Self::Rules(_) | Self::Output(_) | Self::Json(_) => {
-                Ending::Failed
-            }
+            Self::Replay(ReplayError::Host(_))
+            | Self::Host(_)
+            | Self::Rules(_)
+            | Self::TooShort(_)
+            | Self::Output(_)
+            | Self::Json(_) => Ending::Failed,
             Self::Fix(FixError::Refused(_)) => Ending::Refused,
             Self::Fix(_) => Ending::Failed,
             Self::Ask(error) => error.ending(),
@@ -160,6 +174,7 @@ fn dispatch(args: &Args) -> Result<Ending, Failure> {
     match &args.verb {
         Verb::Check(options) => check::run(&args.common, options),
         Verb::Reserve(options) => reserve::run(&args.common, options),
+        Verb::Recommend(options) => recommend::run(&args.common, options),
         Verb::Run(options) => run::run(&args.common, options),
         Verb::Capture(options) => capture::run(&args.common, options),
         Verb::Bootstrap(options) => bootstrap::run(&args.common, options),
@@ -167,6 +182,9 @@ fn dispatch(args: &Args) -> Result<Ending, Failure> {
         Verb::Problems(options) => problems::run(&args.common, options),
         Verb::Decisions(options) => decisions::run(&args.common, options),
         Verb::Fix { verb } => fix::run(&args.common, verb),
+        Verb::Cordon(options) => cordon::run(&args.common, options, true),
+        Verb::Uncordon(options) => cordon::run(&args.common, options, false),
+        Verb::Drain(options) => drain::run(&args.common, options),
         Verb::Config { verb: ConfigVerb::Check { kubelet, kubelet_version } } => {
             config::check(&args.common, kubelet.as_deref(), *kubelet_version)
         }
@@ -209,6 +227,12 @@ impl Common {
 /// One JSON document on stdout, with a line end.
 fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string(value)?;
+    writeln!(io::stdout(), "{text}")?;
+    Ok(())
+}
+
+/// One line on stdout.
+fn print_line(text: &str) -> Result<(), Failure> {
     writeln!(io::stdout(), "{text}")?;
     Ok(())
 }

@@ -86,8 +86,14 @@ pub(super) fn found(host: &Host, settings: &Settings) -> Result<Option<Setup>, F
 pub(super) fn imagined(settings: &Settings) -> Result<Setup, Failure> {
     let profile = reserve::profile(&settings.reserve.profile).map_err(Failure::Usage)?;
     // The thresholds do not depend on the size; profiles that need settings for their amounts have none.
-    let smallest =
-        reserve::Input { cores: 1, memory: Bytes(1), installed_memory: None, max_pods: 1, node_filesystem: None };
+    let smallest = reserve::Input {
+        cores: 1,
+        memory: Bytes(1),
+        installed_memory: None,
+        max_pods: 1,
+        node_filesystem: None,
+        measured: None,
+    };
     let eviction =
         profile.reserve(&smallest, &settings.reserve).map(|reserved| reserved.eviction_hard).unwrap_or_default();
     let signals: Vec<_> = eviction.iter().map(|(signal, value)| ((*signal).to_owned(), Node::from(*value))).collect();
@@ -124,5 +130,6 @@ fn nothing_read() -> Machine {
         instance_type: not_given(),
         product_uuid: not_given(),
         kubelet_version: not_given(),
+        history: not_given(),
     }
 }

@@ -4,11 +4,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::hold::{Hold, Patience, Sign};
-use super::journal_rates::{Counter, counted, priorities, say_less, whose};
+use super::hold::Patience;
+use super::journal_rates::{Rate, counted, say_less, whose};
 use super::scene::Scene;
 use super::slot::{Detector, Look};
-use super::window::ratio;
 use crate::model::problem::{Condition, Entry, Evidence, Finding, Kind, Severity};
 
 /// The name of the problem.
@@ -21,7 +20,7 @@ pub struct DebugLogging;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Rules {
-    /// Messages of priority 7 a second.
+    /// More messages of priority 7 than so many a second.
     pub per_s: u32,
     /// In so many of the newest four looks, a minute apart.
     pub enter_windows: u32,
@@ -35,21 +34,9 @@ impl Default for Rules {
     }
 }
 
-/// What is kept: messages in the newest window, and its length in ms.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Kept {
-    counter: Counter,
-    hold: Hold,
-    count: u64,
-    window_ms: u64,
-    /// Whose, as it was when it began or was last known.
-    unit: String,
-}
-
 impl Detector for DebugLogging {
     type Rules = Rules;
-    type Memory = Kept;
+    type Memory = Rate;
     const NAME: &'static str = "debug_logging";
     const ENTRIES: &'static [Entry] = &[Entry {
         kind: DEBUG_LOGGING,
@@ -60,34 +47,21 @@ impl Detector for DebugLogging {
         advice: "Switch debugging off where it was switched on, or keep these messages out: LogLevelMax=info in a drop-in of the unit, or MaxLevelStore=info for the whole journal.",
     }];
 
-    fn look(rules: &Rules, memory: &mut Kept, scene: &Scene<'_>) -> Look {
+    fn look(rules: &Rules, memory: &mut Rate, scene: &Scene<'_>) -> Look {
         let journal = match counted(scene) {
             Ok(journal) => journal,
             Err(look) => return look,
         };
-        if let Some(came) = memory.counter.take(scene, priorities) {
-            (memory.count, memory.window_ms) = (came.of("7"), came.window_ms);
-            let rate = came.per_s(memory.count);
-            let sign = match (rate >= f64::from(rules.per_s), rate * 2.0 >= f64::from(rules.per_s)) {
-                (true, _) => Sign::Sick,
-                (false, true) => Sign::Neither,
-                (false, false) => Sign::Well,
-            };
-            memory.hold.take(sign, Patience { enter: rules.enter_windows, among: 4, clear: rules.clear_windows });
-            if sign == Sign::Sick
-                && let Some((unit, _)) = whose(journal.files.iter().map(|file| &file.debug)).first()
-            {
-                memory.unit.clone_from(unit);
-            }
-        }
-        if !memory.hold.is_on() {
-            return memory.counter.quiet();
-        }
-        let rate = ratio(memory.count.saturating_mul(1000), memory.window_ms);
-        let unit = memory.unit.as_str();
+        let patience = Patience { enter: rules.enter_windows, among: 4, clear: rules.clear_windows };
+        memory.take(scene, (rules.per_s, patience), |came| came.of("7"), |file| &file.debug);
+        let unit = match memory.unit() {
+            Ok(unit) => unit,
+            Err(look) => return look,
+        };
+        let rate = memory.per_s();
         let mut evidence = vec![
             Evidence::number("messages of priority 7", rate, "/s"),
-            Evidence::count("window", memory.window_ms / 1000, "s"),
+            Evidence::count("window", memory.window_s(), "s"),
         ];
         let list = whose(journal.files.iter().map(|file| &file.debug));
         let of = list.iter().fold(0_u64, |sum, (_, count)| sum.saturating_add(*count));
@@ -118,7 +92,7 @@ mod tests {
 
     #[test]
     fn it_names_whose_they_are() {
-        let mut memory = Kept::default();
+        let mut memory = Rate::default();
         let (mut count, mut minute) = (0, 0);
         let mut look = |rate: u64| {
             minute += 1;

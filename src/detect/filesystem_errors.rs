@@ -14,7 +14,7 @@ use crate::model::Reading;
 use crate::model::problem::{Condition, Entry, Evidence, Finding, Kind, Severity};
 use crate::model::status::Standing;
 use crate::model::time::{Now, Wall};
-use crate::model::watch::{Answer, Dev, ExtErrors};
+use crate::model::watch::{Answer, Dev, ExtErrors, Place};
 
 /// The name of the problem.
 pub const FILESYSTEM_ERRORS: Kind = Kind::new("FilesystemErrors");
@@ -27,17 +27,19 @@ pub struct FilesystemErrors;
 #[serde(deny_unknown_fields, default)]
 pub struct Rules {}
 
-/// What is kept of an ext4 file system.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+/// What is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Kept {
-    /// Its count at the first look, or at the last repair.
-    baseline: u64,
+    /// Of each ext4 file system, its count at the first look, or at the last repair.
+    baselines: BTreeMap<String, u64>,
+    /// Directories at which the newest look that was answered met an error, and its words. A look that is not answered takes nothing back.
+    refused: BTreeMap<String, String>,
 }
 
 impl Detector for FilesystemErrors {
     type Rules = Rules;
-    type Memory = BTreeMap<String, Kept>;
+    type Memory = Kept;
     const NAME: &'static str = "filesystem_errors";
     const ENTRIES: &'static [Entry] = &[Entry {
         kind: FILESYSTEM_ERRORS,
@@ -50,7 +52,7 @@ impl Detector for FilesystemErrors {
                  state, replace the node.",
     }];
 
-    fn look(_: &Rules, memory: &mut Self::Memory, scene: &Scene<'_>) -> Look {
+    fn look(_: &Rules, memory: &mut Kept, scene: &Scene<'_>) -> Look {
         let samples = scene.samples;
         let Some(mounts) = samples.mounts.value() else {
             return Look::unknown(format!("no list of mounts: {}", samples.mounts.reading.origin()));
@@ -59,15 +61,15 @@ impl Detector for FilesystemErrors {
         let mut found: BTreeMap<String, Found> = BTreeMap::new();
         match &samples.ext.reading {
             Reading::Fresh { value, .. } => {
-                memory.retain(|device, _| value.iter().any(|one| one.device == *device));
+                memory.baselines.retain(|device, _| value.iter().any(|one| one.device == *device));
                 for errors in value {
-                    if let Some((subject, one)) = counted(memory, scene, errors) {
+                    if let Some((subject, one)) = counted(&mut memory.baselines, scene, errors) {
                         found.insert(subject, one);
                     }
                 }
             }
             // No ext4 here.
-            Reading::Absent { .. } => memory.clear(),
+            Reading::Absent { .. } => memory.baselines.clear(),
             Reading::Failed { why } => standing = Standing::Unknown { why: format!("ext4's counters: {why}") },
         }
         for mount in mounts {
@@ -80,16 +82,15 @@ impl Detector for FilesystemErrors {
                 one.say(given_up, Evidence::text("mount option", option));
             }
         }
-        for place in samples.places.value().map_or(&[][..], Vec::as_slice) {
-            let Answer::Refused { errno, why } = &place.answer else { continue };
-            if !SICK_ERRORS.contains(errno) {
-                continue;
-            }
-            let mount = mounted::holding(samples, &place.path);
-            let subject = mount.map_or_else(|| place.path.clone(), |mount| mount.point.clone());
+        if let Some(places) = samples.places.value() {
+            memory.looked(places);
+        }
+        for (path, why) in &memory.refused {
+            let mount = mounted::holding(samples, path);
+            let subject = mount.map_or_else(|| path.clone(), |mount| mount.point.clone());
             let one = found.entry(subject).or_insert_with(|| Found::of(mount.map(|mount| mount.dev)));
             one.severity = Severity::Critical;
-            one.say(&format!("a look at {} gives: {why}", place.path), Evidence::text("answer", why.clone()));
+            one.say(&format!("a look at {path} gives: {why}"), Evidence::text("answer", why.clone()));
         }
         let findings = found.into_iter().map(|(subject, one)| one.finding(scene, subject));
         Look { findings: findings.collect(), standing, disks: Vec::new() }
@@ -98,6 +99,17 @@ impl Detector for FilesystemErrors {
 
 /// EIO and EUCLEAN ("structure needs cleaning").
 const SICK_ERRORS: [i32; 2] = [5, 117];
+
+impl Kept {
+    fn looked(&mut self, places: &[Place]) {
+        let unanswered = |place: &&Place| matches!(place.answer, Answer::Stuck { .. } | Answer::NotAsked { .. });
+        self.refused.retain(|path, _| places.iter().filter(unanswered).any(|place| place.path == *path));
+        self.refused.extend(places.iter().filter_map(|place| match &place.answer {
+            Answer::Refused { errno, why } if SICK_ERRORS.contains(errno) => Some((place.path.clone(), why.clone())),
+            _ => None,
+        }));
+    }
+}
 
 /// What is wrong with one file system.
 struct Found {
@@ -141,12 +153,12 @@ impl Found {
 }
 
 /// What ext4 counts: an error whose time is in this boot, or more errors than at the first look.
-fn counted(memory: &mut BTreeMap<String, Kept>, scene: &Scene<'_>, errors: &ExtErrors) -> Option<(String, Found)> {
-    let kept = memory.entry(errors.device.clone()).or_insert(Kept { baseline: errors.errors });
+fn counted(baselines: &mut BTreeMap<String, u64>, scene: &Scene<'_>, errors: &ExtErrors) -> Option<(String, Found)> {
+    let baseline = baselines.entry(errors.device.clone()).or_insert(errors.errors);
     // A repair sets the count to 0.
-    kept.baseline = kept.baseline.min(errors.errors);
+    *baseline = errors.errors.min(*baseline);
     let in_this_boot = errors.errors > 0 && errors.last_error_time >= boot_s(scene.now);
-    if !in_this_boot && errors.errors <= kept.baseline {
+    if !in_this_boot && errors.errors <= *baseline {
         return None;
     }
     let dev = scene.named(&errors.device).map(|device| device.dev);
@@ -164,7 +176,7 @@ fn counted(memory: &mut BTreeMap<String, Kept>, scene: &Scene<'_>, errors: &ExtE
         &format!("ext4 has counted {count}, the last at {at}{place}"),
         Evidence::count("errors counted by ext4", errors.errors, ""),
     );
-    found.evidence.push(Evidence::count("of them at the first look", kept.baseline, ""));
+    found.evidence.push(Evidence::count("of them at the first look", *baseline, ""));
     found.evidence.push(Evidence::text("last error", at.to_string()));
     if !errors.last_error_func.is_empty() {
         found.evidence.push(Evidence::text("last error in", errors.last_error_func.clone()));
@@ -184,7 +196,7 @@ fn boot_s(now: &Now) -> i64 {
 mod tests {
     use super::super::made;
     use super::*;
-    use crate::model::watch::{Place, Samples};
+    use crate::model::watch::Samples;
 
     const NONE: [&str; 0] = [];
     const DATA: Dev = Dev { major: 7, minor: 0 };
@@ -215,17 +227,17 @@ mod tests {
 
     #[test]
     fn errors_of_this_boot_last_and_those_of_earlier_ones_do_not_count() {
-        let mut memory = BTreeMap::new();
+        let mut memory = Kept::default();
         let mut play = |at, ext| made::turn::<FilesystemErrors>(&mut memory, at, &samples(at, Some(ext), "rw", None));
         assert_eq!(play(100, ext(0, 0)), NONE);
         assert_eq!(play(110, ext(3, 1_699_999_000)).len(), 1, "more than at the first look, whatever its time");
-        let mut fresh = BTreeMap::new();
+        let mut fresh = Kept::default();
         let mut play = |at, ext| made::turn::<FilesystemErrors>(&mut fresh, at, &samples(at, Some(ext), "rw", None));
         assert_eq!(play(100, ext(3, 1_699_999_000)), NONE, "a day before");
         assert_eq!(play(110, ext(4, 1_700_000_105)), ["FilesystemErrors /data warning"]);
         assert_eq!(play(9_000, ext(4, 1_700_000_105)), ["FilesystemErrors /data warning"], "until it is repaired");
         assert_eq!(play(9_010, ext(0, 0)), NONE);
-        let mut late = BTreeMap::new();
+        let mut late = Kept::default();
         let of_this_boot = samples(500, Some(ext(1, 1_700_000_000)), "rw", None);
         let look = made::look::<FilesystemErrors>(&mut late, 500, &of_this_boot, &Default::default());
         assert_eq!(
@@ -236,7 +248,7 @@ mod tests {
 
     #[test]
     fn what_has_given_up_is_critical() {
-        let mut memory = BTreeMap::new();
+        let mut memory = Kept::default();
         for options in ["rw,emergency_ro", "rw,shutdown"] {
             let found = made::turn::<FilesystemErrors>(&mut memory, 10, &samples(10, None, options, None));
             assert_eq!(found, ["FilesystemErrors /data critical"]);
@@ -253,10 +265,29 @@ mod tests {
 
     #[test]
     fn an_xfs_that_shut_down_shows_by_its_answer_alone() {
-        let mut memory = BTreeMap::new();
+        let mut memory = Kept::default();
         let found = made::turn::<FilesystemErrors>(&mut memory, 10, &samples(10, None, "rw", Some(5)));
         assert_eq!(found, ["FilesystemErrors /data critical"]);
         let found = made::turn::<FilesystemErrors>(&mut memory, 10, &samples(10, None, "rw", Some(13)));
         assert_eq!(found, NONE, "no right to look is no error");
+    }
+
+    #[test]
+    fn a_look_that_is_not_answered_takes_no_error_back() {
+        let mut memory = Kept::default();
+        let mut play = |at: u64, looked: Option<Vec<Answer>>| {
+            let place = |answer| Place { path: "/data".into(), role: "mount".into(), answer };
+            let places = looked.map(|answers| made::fresh(at, answers.into_iter().map(place).collect()));
+            let samples = Samples { places: places.unwrap_or_default(), ..samples(at, None, "rw", None) };
+            made::turn::<FilesystemErrors>(&mut memory, at, &samples)
+        };
+        let sick = ["FilesystemErrors /data critical"];
+        let not_asked = || Some(vec![Answer::NotAsked { why: "a probe is stuck".into() }]);
+        assert_eq!(play(10, Some(vec![Answer::Refused { errno: 5, why: "Input/output error".into() }])), sick);
+        assert_eq!(play(20, Some(vec![Answer::Stuck { for_ms: 5000 }])), sick);
+        assert_eq!(play(30, not_asked()), sick);
+        assert_eq!(play(40, None), sick, "started anew");
+        assert_eq!(play(50, Some(Vec::new())), NONE, "no longer mounted");
+        assert_eq!(play(60, not_asked()), NONE);
     }
 }

@@ -15,8 +15,8 @@ use super::slot::{Detector, Look};
 use super::window::ratio;
 use crate::model::problem::{Condition, Entry, Evidence, Finding, Kind, Severity};
 use crate::model::time::{Mono, Span};
-use crate::model::{Bytes, Threshold};
-use room::{Room, Trend, rooms};
+use crate::model::{Bytes, Reading, Threshold};
+use room::{Room, Trend, rooms, unanswered};
 
 /// Bytes run out.
 pub const FILESYSTEM_FULL: Kind = Kind::new("FilesystemFull");
@@ -65,6 +65,12 @@ pub struct Kept {
     near: Hold,
     past: Hold,
     taken: Mono,
+    /// kubelet's, as it was last known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    threshold: Option<(u64, String)>,
+    /// What was found last: it stands while nobody answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    finding: Option<Finding>,
 }
 
 const MEANING: &str = "kubelet evicts pods and takes no new ones once less than its own threshold is left, and at nothing left everything that writes \
@@ -99,16 +105,32 @@ impl Detector for FilesystemFull {
             return Look::unknown(format!("no probe has looked: {}", places.reading.origin()));
         }
         let rooms = rooms(scene.samples);
-        memory.retain(|key, _| rooms.contains_key(key));
-        let mut findings = Vec::new();
-        for (key, room) in rooms {
+        let unanswered = unanswered(scene.samples);
+        let waits =
+            |key: &str| unanswered.iter().any(|subject| key.split_once(' ').is_some_and(|(_, of)| of == *subject));
+        memory.retain(|key, _| rooms.contains_key(key) || waits(key));
+        let thresholds = &scene.samples.thresholds;
+        let untold = thresholds.taken == Mono(0) || matches!(thresholds.reading, Reading::Failed { .. });
+        let mut findings: Vec<Finding> = memory
+            .iter()
+            .filter(|(key, _)| !rooms.contains_key(*key))
+            .filter_map(|(_, kept)| kept.finding.clone())
+            .collect();
+        for (key, mut room) in rooms {
+            let waits = waits(&key);
             let kept = memory.entry(key).or_default();
+            // That nobody could read kubelet's thresholds does not mean that it has none.
+            match room.threshold.is_none() && (untold || waits) {
+                true => room.threshold.clone_from(&kept.threshold),
+                false => kept.threshold.clone_from(&room.threshold),
+            }
             if places.taken > kept.taken || kept.taken == Mono(0) {
                 kept.taken = places.taken;
                 kept.trend.take(places.taken, room.left, rules.rate_over);
                 kept.judge(rules, &room);
             }
-            findings.extend(finding(rules, scene, kept, &room));
+            kept.finding = finding(rules, scene, kept, &room);
+            findings.extend(kept.finding.clone());
         }
         Look::at(findings)
     }

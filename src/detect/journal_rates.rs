@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::hold::{Hold, Patience, Sign};
 use super::scene::Scene;
 use super::slot::Look;
 use super::window::ratio;
@@ -91,6 +92,62 @@ impl Counter {
     }
 }
 
+/// Messages of some kind: whether there are too many, and whose they are.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Rate {
+    counter: Counter,
+    hold: Hold,
+    /// Messages in the newest window, and its length.
+    count: u64,
+    window_ms: u64,
+    /// Whose, as it was when it began or was last known.
+    unit: String,
+}
+
+impl Rate {
+    /// Takes a look, where it is new: too many are more than `most_per_s` of what `count` finds in it, few are at most half of that. Whose they are is
+    /// what the newest of each file say.
+    pub fn take(
+        &mut self,
+        scene: &Scene<'_>,
+        (most_per_s, patience): (u32, Patience),
+        count: impl Fn(&Came) -> u64,
+        newest: impl Fn(&JournalFile) -> &Newest,
+    ) {
+        let Some(came) = self.counter.take(scene, priorities) else { return };
+        (self.count, self.window_ms) = (count(&came), came.window_ms);
+        let (rate, most) = (self.per_s(), f64::from(most_per_s));
+        let sign = match (rate > most, rate * 2.0 > most) {
+            (true, _) => Sign::Sick,
+            (false, true) => Sign::Neither,
+            (false, false) => Sign::Well,
+        };
+        self.hold.take(sign, patience);
+        let files = scene.samples.journal.value().map_or(&[][..], |journal| journal.files.as_slice());
+        if sign == Sign::Sick
+            && let Some((unit, _)) = whose(files.iter().map(newest)).first()
+        {
+            self.unit.clone_from(unit);
+        }
+    }
+
+    /// While there are too many, whose they are; else a look without findings.
+    pub fn unit(&self) -> Result<&str, Look> {
+        if self.hold.is_on() { Ok(&self.unit) } else { Err(self.counter.quiet()) }
+    }
+
+    /// In the newest window.
+    pub fn per_s(&self) -> f64 {
+        ratio(self.count.saturating_mul(1000), self.window_ms)
+    }
+
+    /// Its length, in s.
+    pub fn window_s(&self) -> u64 {
+        self.window_ms / 1000
+    }
+}
+
 /// The journal's counts; where nobody has them, or those of the system's own file are not whole, that is what is known.
 pub fn counted<'a>(scene: &Scene<'a>) -> Result<&'a Journal, Look> {
     let sampled = &scene.samples.journal;
@@ -108,7 +165,7 @@ pub fn counted<'a>(scene: &Scene<'a>) -> Result<&'a Journal, Look> {
 const SYSTEMS: &str = "/system.journal";
 
 /// Messages by priority, as names.
-pub fn priorities(file: &JournalFile) -> BTreeMap<String, u64> {
+fn priorities(file: &JournalFile) -> BTreeMap<String, u64> {
     file.priorities.iter().enumerate().map(|(priority, count)| (priority.to_string(), *count)).collect()
 }
 

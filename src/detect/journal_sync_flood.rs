@@ -5,12 +5,11 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::hold::{Hold, Patience, Sign};
-use super::journal_rates::{Counter, counted, is_edited, priorities, whose};
+use super::hold::Patience;
+use super::journal_rates::{Came, Rate, counted, is_edited};
 use super::log_cost;
 use super::scene::Scene;
 use super::slot::{Detector, Look};
-use super::window::ratio;
 use crate::model::problem::{Condition, Entry, Evidence, Finding, Kind, Severity};
 use crate::model::watch::Journal;
 
@@ -24,7 +23,7 @@ pub struct JournalSyncFlood;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Rules {
-    /// Messages a second of priority 0 to 2 after which journald syncs, as those without a syslog facility.
+    /// More messages than so many a second, of priority 0 to 2 and such that journald syncs after them, as those without a syslog facility.
     pub per_s: u32,
     /// In so many of the newest four looks, a minute apart.
     pub enter_windows: u32,
@@ -38,21 +37,9 @@ impl Default for Rules {
     }
 }
 
-/// What is kept: messages in the newest window, and its length in ms.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Kept {
-    counter: Counter,
-    hold: Hold,
-    count: u64,
-    window_ms: u64,
-    /// Whose, as it was when it began or was last known.
-    unit: String,
-}
-
 impl Detector for JournalSyncFlood {
     type Rules = Rules;
-    type Memory = Kept;
+    type Memory = Rate;
     const NAME: &'static str = "journal_sync_flood";
     const ENTRIES: &'static [Entry] = &[Entry {
         kind: JOURNAL_SYNC_FLOOD,
@@ -63,36 +50,24 @@ impl Detector for JournalSyncFlood {
         advice: "Let the program log its errors as errors (priority 3), or limit the unit: LogRateLimitBurst= in a drop-in.",
     }];
 
-    fn look(rules: &Rules, memory: &mut Kept, scene: &Scene<'_>) -> Look {
+    fn look(rules: &Rules, memory: &mut Rate, scene: &Scene<'_>) -> Look {
         let journal = match counted(scene) {
             Ok(journal) => journal,
             Err(look) => return look,
         };
-        if let Some(came) = memory.counter.take(scene, priorities) {
-            let all = ["0", "1", "2"].into_iter().map(|name| came.of(name)).fold(0, u64::saturating_add);
-            // The index counts priorities and facilities, and not both together: the newest stand for the others.
-            let (of, synced) = newest(journal);
-            memory.count = all.saturating_mul(synced).checked_div(of).unwrap_or(0);
-            memory.window_ms = came.window_ms;
-            let rate = came.per_s(memory.count);
-            let sign = match (rate > f64::from(rules.per_s), rate * 2.0 > f64::from(rules.per_s)) {
-                (true, _) => Sign::Sick,
-                (false, true) => Sign::Neither,
-                (false, false) => Sign::Well,
-            };
-            memory.hold.take(sign, Patience { enter: rules.enter_windows, among: 4, clear: rules.clear_windows });
-            if sign == Sign::Sick
-                && let Some((unit, _)) = whose(journal.files.iter().map(|file| &file.critical)).first()
-            {
-                memory.unit.clone_from(unit);
-            }
-        }
-        if !memory.hold.is_on() {
-            return memory.counter.quiet();
-        }
-        let rate = ratio(memory.count.saturating_mul(1000), memory.window_ms);
+        // The index counts priorities and facilities, and not both together: the newest stand for the others.
         let (of, synced) = newest(journal);
-        let unit = memory.unit.as_str();
+        let count = |came: &Came| {
+            let all = ["0", "1", "2"].into_iter().map(|name| came.of(name)).fold(0, u64::saturating_add);
+            all.saturating_mul(synced).checked_div(of).unwrap_or(0)
+        };
+        let patience = Patience { enter: rules.enter_windows, among: 4, clear: rules.clear_windows };
+        memory.take(scene, (rules.per_s, patience), count, |file| &file.critical);
+        let unit = match memory.unit() {
+            Ok(unit) => unit,
+            Err(look) => return look,
+        };
+        let rate = memory.per_s();
         let mut advice = format!("journald syncs at once from priority 2 on. Let {unit} log at priority 3");
         if is_edited(unit) {
             advice.push_str(&format!(
@@ -102,7 +77,7 @@ impl Detector for JournalSyncFlood {
         advice.push('.');
         let mut evidence = vec![
             Evidence::number("messages of priority 0 to 2, synced", rate, "/s"),
-            Evidence::count("window", memory.window_ms / 1000, "s"),
+            Evidence::count("window", memory.window_s(), "s"),
             Evidence::text("without a syslog facility", format!("{synced} of the newest {of}")),
         ];
         evidence.extend(log_cost::evidence(&scene.log_writers));
@@ -137,7 +112,7 @@ mod tests {
 
     #[test]
     fn a_few_are_none_and_many_are() {
-        let mut memory = Kept::default();
+        let mut memory = Rate::default();
         let (mut count, mut minute) = (0, 0);
         let mut look = |more: u64, synced: u64| {
             minute += 1;

@@ -5,6 +5,7 @@ mod baseline;
 mod blame;
 mod book;
 mod clock_unsynchronized;
+mod companions;
 mod conntrack_nearly_full;
 mod cpu_steal;
 mod debug_logging;
@@ -26,6 +27,7 @@ mod journal_rates;
 mod journal_sync_flood;
 mod journal_usage;
 mod journald_unhealthy;
+mod kubelet_config_drift;
 mod log_cost;
 mod log_flood;
 #[cfg(test)]
@@ -51,6 +53,7 @@ mod units;
 mod window;
 
 pub use book::{Book, Changes, Page};
+pub use companions::Companions;
 pub use scene::{Past, Scene};
 pub use slot::{Detector, Look, Misfit, Slot};
 pub use window::DiskWindow;
@@ -96,6 +99,7 @@ pub const ALL: &[fn() -> Box<dyn Slot>] = &[
     slot::<journal_corrupted::JournalCorrupted>,
     slot::<journal_usage::JournalUsage>,
     slot::<journald_unhealthy::JournaldUnhealthy>,
+    slot::<kubelet_config_drift::KubeletConfigDrift>,
 ];
 
 /// What the next samples should hold: contributors as soon as a disk has work queued or somebody waits for I/O, waiting tasks while a disk has a problem.

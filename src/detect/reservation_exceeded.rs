@@ -177,7 +177,7 @@ mod tests {
         let kube = Resources::of(Millicores(0), Bytes::from_mib(reserved_mib), None);
         let reserved = Reserved { kube, system: Resources::default() };
         Samples {
-            outside_pods: made::fresh(minute * 60, OutsidePods { groups, largest }),
+            outside_pods: made::fresh(minute * 60, OutsidePods { groups, largest, ..OutsidePods::default() }),
             thresholds: made::fresh(
                 1,
                 Thresholds { reserved: Reading::fresh(reserved, "/etc/k.yaml"), ..Thresholds::default() },

@@ -186,7 +186,8 @@ fn read_to_end(file: &OwnedFd, limit: u64, bytes: &mut Vec<u8>) -> Result<(), Re
     if expected > limit_len {
         return Err(Reason::TooLarge(limit));
     }
-    bytes.resize(bytes.capacity().max(expected.max(4096) + 1), 0);
+    // No more of a large buffer is filled with zeros than a small file needs.
+    bytes.resize(expected.max(4096) + 1, 0);
     let mut filled = 0;
     let ended = loop {
         match unistd::read(file.as_fd(), &mut bytes[filled..]) {

@@ -8,6 +8,8 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::stat;
 use nix::sys::statvfs::{self, FsFlags, Statvfs};
+use serde::Deserializer as _;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
 
 use super::error::{HostError, HostResult, Reason};
 use super::root::Host;
@@ -102,10 +104,10 @@ impl Recorded {
         let malformed =
             |what: String| HostError { act: "understand", path: recording.to_owned(), reason: Reason::Other(what) };
         for bytes in host.read_layers(recording)? {
-            let mut sizes: serde_json::Value =
-                serde_json::from_slice(&bytes).map_err(|error| malformed(error.to_string()))?;
-            if let Some(entry) = sizes.get_mut(path.display().to_string()) {
-                return Ok(Some(entry.take()));
+            let mut layer = serde_json::Deserializer::from_slice(&bytes);
+            let entry = layer.deserialize_map(Member(&path.to_string_lossy()));
+            if let Some(entry) = entry.map_err(|error| malformed(error.to_string()))? {
+                return Ok(Some(entry));
             }
         }
         Ok(None)
@@ -132,6 +134,29 @@ impl Recorded {
                 read_only: entry.get("readOnly").and_then(serde_json::Value::as_bool).unwrap_or(false),
             },
         })
+    }
+}
+
+/// One member of an object, by its name: the others, of which a large node has hundreds, are passed over.
+struct Member<'a>(&'a str);
+
+impl<'de> Visitor<'de> for Member<'_> {
+    type Value = Option<serde_json::Value>;
+
+    fn expecting(&self, text: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        text.write_str("an object of paths")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut found = None;
+        while let Some(name) = map.next_key::<String>()? {
+            if name == self.0 {
+                found = Some(map.next_value()?);
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(found)
     }
 }
 

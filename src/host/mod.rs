@@ -8,11 +8,14 @@ mod error;
 mod ethtool;
 mod exec;
 mod file;
+pub mod http;
 mod kernel;
 mod kmsg;
 mod layers;
 mod lock;
 pub mod log;
+#[cfg(test)]
+pub mod made;
 pub mod memory;
 mod nvme;
 mod open_files;
@@ -31,7 +34,7 @@ mod watched;
 mod write;
 
 pub use error::{HostError, HostResult, Reason};
-pub use exec::{Finished, run};
+pub use exec::{Finished, run, run_with};
 pub use file::{Entry, FileFacts};
 pub use kmsg::Kmsg;
 pub use lock::Lock;

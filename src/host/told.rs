@@ -134,11 +134,7 @@ mod tests {
         assert!(after >= before + 60 && pipes.len() == 50, "{before} {after}");
 
         let root = tempfile::tempdir().unwrap();
-        let put = |path: &str, text: &str| {
-            let file = root.path().join(".recorded/told").join(path);
-            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-            std::fs::write(file, text).unwrap();
-        };
+        let put = |path: &str, text: &str| crate::host::made::put(&root.path().join(".recorded/told"), path, text);
         let recorded = Host::new(root.path()).unwrap();
         assert_eq!(recorded.clock_state().unwrap(), None);
         put("clock", r#"{"synchronized":false,"maxErrorUs":16000000,"estimatedErrorUs":7}"#);

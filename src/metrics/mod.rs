@@ -5,6 +5,7 @@
 //! one value that is there already, so that registries and atomics would only hold a second copy of it.
 #![forbid(unsafe_code)]
 
+mod cluster;
 mod counters;
 mod disks;
 mod logs;
@@ -63,6 +64,7 @@ pub fn text(status: &Status, catalogue: &[&Entry], format: Format) -> String {
     problems::write(&mut page, status, catalogue);
     disks::write(&mut page, status);
     logs::write(&mut page, status);
+    cluster::write(&mut page, status);
     counters::write(&mut page, status);
     page.finish()
 }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::usage::History;
 use super::{Bytes, CpuSet, KubeletVersion, Reading};
 
 /// kube-proxy, as it runs here.
@@ -121,6 +122,9 @@ pub struct Machine {
     pub product_uuid: Reading<String>,
     /// kubelet's version.
     pub kubelet_version: Reading<KubeletVersion>,
+    /// What the daemon has seen the system and the kube daemons use.
+    #[serde(skip)]
+    pub history: Reading<History>,
 }
 
 impl Machine {

@@ -237,6 +237,22 @@ pub struct Finding {
     pub device: Option<super::watch::Dev>,
 }
 
+/// What another program says is wrong, and for how long that stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// Its own name for it.
+    pub kind: Kind,
+    /// Of what.
+    pub subject: String,
+    /// How bad.
+    pub severity: Severity,
+    /// One sentence.
+    pub summary: String,
+    /// How long it stands unless it is said again.
+    pub ttl_ms: u64,
+}
+
 /// Where a problem was seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Reading;
+use super::cluster::ApiServer;
 use super::problem::{Kind, Problem};
+use super::recommendation::Recommendation;
 use super::time::{Mono, Wall};
 
 /// How a source or a detector stands.
@@ -155,8 +158,14 @@ pub struct Status {
     pub version: String,
     /// `observe`, `cordon` or `drain`.
     pub mode: String,
-    /// What the cluster knows of us: `local-only` and why, until there is a cluster.
+    /// Problems that were there until this moment do not act: the mode was switched on then. None in mode `observe`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acting_from_mono_ms: Option<Mono>,
+    /// What the cluster knows of us, in a sentence: `local-only` and why, where there is none.
     pub cluster: String,
+    /// The connection to the API server; none where the agent works alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_server: Option<Box<ApiServer>>,
     /// Which boot.
     pub boot_id: String,
     /// When the agent started.
@@ -184,6 +193,9 @@ pub struct Status {
     pub problems: Vec<Problem>,
     /// What is done about it, or why not.
     pub decisions: Vec<Decision>,
+    /// What this node's own history says of its reservations; none until the first look at it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recommendation: Option<Reading<Recommendation>>,
     /// Counters of the agent itself: kernel records read and lost, own log lines dropped, probes started and abandoned, API requests.
     pub counters: std::collections::BTreeMap<String, u64>,
 }

@@ -26,6 +26,13 @@ impl Mono {
 #[serde(transparent)]
 pub struct Wall(pub i64);
 
+impl Wall {
+    /// From RFC 3339, as Kubernetes writes it.
+    pub fn parse(text: &str) -> Option<Self> {
+        text.parse::<jiff::Timestamp>().ok().map(|time| Self(time.as_millisecond()))
+    }
+}
+
 impl fmt::Display for Wall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match jiff::Timestamp::from_millisecond(self.0) {
@@ -126,6 +133,8 @@ mod tests {
     #[test]
     fn people_read_utc() {
         assert_eq!(Wall(1_700_000_000_123).to_string(), "2023-11-14T22:13:20Z");
+        assert_eq!(Wall::parse("2023-11-14T22:13:20Z"), Some(Wall(1_700_000_000_000)));
+        assert_eq!(Wall::parse("yesterday"), None);
     }
 
     #[test]

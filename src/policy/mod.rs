@@ -5,4 +5,4 @@ mod reasons;
 mod rules;
 
 pub use reasons::Withheld;
-pub use rules::{Ground, Mode, Rules, decide};
+pub use rules::{Bears, Budget, COMPANION, Ground, Mode, Rules, Want, bears, decide, ends_by_itself, want};

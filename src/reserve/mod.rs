@@ -11,6 +11,7 @@ mod eks;
 mod given;
 mod gke;
 pub mod max_pods;
+pub mod measured;
 mod openshift;
 mod plan;
 mod rules;
@@ -34,6 +35,8 @@ pub struct Input {
     pub max_pods: u32,
     /// All of kubelet's file system, where it is known.
     pub node_filesystem: Option<Bytes>,
+    /// What this node's own history says, where it is long enough.
+    pub measured: Option<measured::Estimate>,
 }
 
 impl Input {
@@ -64,6 +67,10 @@ pub trait Profile: Sync {
     fn wants_installed_memory(&self) -> bool {
         false
     }
+    /// Whether the formula rests on this node's own history.
+    fn wants_history(&self) -> bool {
+        false
+    }
     /// Whether the number of pods is counted as nodeadm and Karpenter do, whatever kubelet's real maxPods is.
     fn counts_pods_as_nodeadm(&self) -> bool {
         false
@@ -73,13 +80,14 @@ pub trait Profile: Sync {
 }
 
 /// The one list from which help, docs and `check` derive.
-pub const ALL: [&dyn Profile; 8] = [
+pub const ALL: [&dyn Profile; 9] = [
     &eks::Eks,
     &bottlerocket::Bottlerocket,
     &gke::Gke,
     &aks::Aks,
     &aks_legacy::AksLegacy,
     &openshift::OpenShift,
+    &measured::Measured,
     &custom::Custom,
     &given::Given,
 ];

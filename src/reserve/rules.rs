@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::custom::Formula;
+use super::measured;
 use crate::model::{Quantity, Resource};
 
 /// `[reserve]`: how much is reserved.
@@ -32,6 +33,8 @@ pub struct Rules {
     pub system_reserved: BTreeMap<Resource, Amount>,
     /// The formula of the profile `custom`.
     pub custom: Option<Formula>,
+    /// How the profile `measured` and `recommend` read a history.
+    pub measured: measured::Rules,
 }
 
 impl Default for Rules {
@@ -45,6 +48,7 @@ impl Default for Rules {
             kube_reserved: BTreeMap::new(),
             system_reserved: BTreeMap::new(),
             custom: None,
+            measured: measured::Rules::default(),
         }
     }
 }
@@ -84,6 +88,11 @@ pub enum OnExcess {
 pub struct Percent(u32);
 
 impl Percent {
+    /// So many per cent.
+    pub(super) const fn of(percent: u32) -> Self {
+        Self(percent * 100)
+    }
+
     /// Hundredths of a per cent.
     pub fn hundredths(self) -> u32 {
         self.0

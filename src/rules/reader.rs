@@ -87,6 +87,11 @@ impl Reader {
         self.memory = memory;
     }
 
+    /// The kinds that it speaks for: those that are not off.
+    pub fn spoken(&self) -> impl Iterator<Item = &'static Entry> {
+        Self::entries().filter(|entry| !self.rules.off.iter().any(|name| name.0 == entry.kind.as_str()))
+    }
+
     /// One turn: what is wrong by the log, and whether the log could be read.
     pub fn look(&mut self, now: &Now, samples: &Samples) -> (Vec<Finding>, Standing) {
         let names = samples.names.value().map_or(&[][..], Vec::as_slice);

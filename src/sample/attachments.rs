@@ -58,11 +58,7 @@ mod tests {
     #[test]
     fn each_kind_is_counted_and_a_missing_class_is_not_nothing() {
         let root = tempfile::tempdir().unwrap();
-        let put = |path: &str, text: &str| {
-            let file = root.path().join("sys").join(path);
-            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-            std::fs::write(file, text).unwrap();
-        };
+        let put = |path: &str, text: &str| crate::host::made::put(&root.path().join("sys"), path, text);
         let host = Host::new(root.path()).unwrap();
         for n in 0..3 {
             put(&format!("class/nvme/nvme{n}/model"), "Amazon Elastic Block Store              \n");

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use hyper::Method;
 
-use super::http::{ask_within, request};
+use crate::host::http::{ask_within, request};
 use crate::model::Reading;
 
 /// Where the service answers on every EC2 machine.

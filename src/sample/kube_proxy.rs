@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hyper::Method;
 
-use super::http::{ask_within, request};
+use crate::host::http::{ask_within, request};
 use crate::host::{Host, run};
 use crate::model::{KubeProxy, Reading};
 

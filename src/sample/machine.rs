@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{cpus, dmi, filesystems, kubelet_version, limits, memory};
+use super::{cpus, dmi, filesystems, history, kubelet_version, limits, memory};
 use crate::host::Host;
 use crate::model::machine::Identity;
 use crate::model::{KubeletVersion, Machine, Reading};
@@ -14,6 +14,8 @@ pub struct Wishes {
     pub kubelet_root: PathBuf,
     /// Count the memory blocks, one read each.
     pub installed_memory: bool,
+    /// Read what the daemon has seen the node use, by this state file of its.
+    pub history: Option<PathBuf>,
     /// kubelet's version where it is given.
     pub kubelet_version: Option<(KubeletVersion, String)>,
     /// Instance type where it is given.
@@ -25,6 +27,7 @@ impl Default for Wishes {
         Self {
             kubelet_root: PathBuf::from("/var/lib/kubelet"),
             installed_memory: false,
+            history: None,
             kubelet_version: None,
             instance_type: None,
         }
@@ -68,6 +71,10 @@ pub fn read(host: &Host, wishes: &Wishes) -> Machine {
         kubelet_version: match &wishes.kubelet_version {
             Some((version, from)) => Reading::fresh(*version, from),
             None => kubelet_version::read(host),
+        },
+        history: match &wishes.history {
+            Some(state) => history::read(host, state, &identity(host)),
+            None => Reading::absent("not asked for: this profile does not use it"),
         },
     }
 }

@@ -4,7 +4,7 @@ pub mod attachments;
 mod cpus;
 mod dmi;
 mod filesystems;
-mod http;
+pub mod history;
 pub mod imds;
 pub mod kube_proxy;
 pub mod kubelet_version;

@@ -10,22 +10,25 @@ use tokio::sync::mpsc;
 use tokio::time::{Duration, Instant, sleep_until};
 
 use super::Glance;
-use super::ask::Ask;
+use super::ask::{Ask, Told};
 use super::desk::Delay;
 use super::ear::Ear;
 use super::engine::Engine;
+use super::envoy::Envoy;
+use super::keeping::Keeping;
+use super::orders::Ordered;
 use super::pace::{Extent, Pace};
 use super::probes::Probes;
 use super::reload::{Asker, Reload};
 use crate::agent::Settings;
 use crate::agent::turn::Turn;
-use crate::api::{Api, Published};
+use crate::api::{Act, Api, Code, Done, Published};
 use crate::host::probe::Line;
 use crate::host::{Host, Log, Priority, Service, Share, Signal, Signals, Trigger, clock};
 use crate::model::status::Part;
 use crate::model::time::Mono;
 use crate::sample::Watcher;
-use crate::sample::guarded::{Pending, Response};
+use crate::sample::guarded::{Pending, Request, Response};
 
 const NO_ANSWER: &str = "the probe ended without an answer";
 
@@ -48,14 +51,19 @@ pub struct Daemon {
     pub(super) api: Rc<Api>,
     pub(super) pace: Pace,
     pub(super) probes: Probes,
+    /// The way to the API server; none in a run of two looks.
+    pub(super) envoy: Option<Envoy>,
     pub(super) signals: Signals,
     pub(super) reloads: mpsc::UnboundedReceiver<Asker>,
+    pub(super) orders: mpsc::UnboundedReceiver<Ordered>,
     pub(super) triggers: Vec<(Share, Trigger)>,
     pub(super) reload: Option<Reload>,
     pub(super) counters: Counters,
     /// Since when some task has waited, and whether the next look was asked for by that.
     pub(super) alarm: Option<Mono>,
     pub(super) alarmed: bool,
+    /// What is owed to the history.
+    pub(super) keeping: Keeping,
     /// Parts of the daemon itself that do not work, and why.
     pub(super) parts: Vec<Part>,
     pub(super) once: Option<Once>,
@@ -85,6 +93,8 @@ enum Event {
     Line(Result<Line, String>),
     Pressure(usize, Result<(), String>),
     Asked(Asker),
+    Ordered(Ordered),
+    Save,
     Kernel,
     Due,
 }
@@ -99,6 +109,8 @@ impl Daemon {
                 Event::Signal(Signal::Stop) => return,
                 Event::Signal(Signal::Reload) => self.reload(None),
                 Event::Asked(asker) => self.reload(Some(asker)),
+                Event::Ordered(ordered) => self.ordered(ordered),
+                Event::Save => self.save_for_others(),
                 Event::Line(line) => self.line(line),
                 Event::Pressure(index, fired) => self.pressure(index, fired),
                 Event::Kernel => {
@@ -116,6 +128,35 @@ impl Daemon {
         }
     }
 
+    fn ordered(&mut self, ordered: Ordered) {
+        if let Act::Report(report) = &ordered.order.act {
+            let now = clock::monotonic();
+            let taken = self.engine.report(now, report.clone());
+            self.pace.hurry(now, Extent::Heard);
+            let done = |new| Done { node: String::new(), changed: new, drain: None };
+            // Whoever asked may have gone.
+            let _ = ordered.reply.send(taken.map(done).map_err(|why| (Code::TooMany, why)));
+            return;
+        }
+        let Some(envoy) = &self.envoy else {
+            return ordered.refuse(Code::NoCluster, "this run looks twice and ends");
+        };
+        let Some((reply, answer)) = envoy.obey(ordered) else { return };
+        // What is called cancelled must not go on with a next run.
+        if envoy.is_unsaved() {
+            self.save();
+        }
+        let _ = reply.send(answer);
+    }
+
+    /// Somebody is about to do what a next run must know of.
+    fn save_for_others(&mut self) {
+        self.save();
+        if let Some(envoy) = &self.envoy {
+            envoy.saved();
+        }
+    }
+
     async fn event(&mut self) -> Event {
         let alarm = self.alarm();
         let triggers = &self.triggers;
@@ -123,6 +164,8 @@ impl Daemon {
             biased;
             signal = self.signals.next() => Event::Signal(signal),
             Some(asker) = self.reloads.recv() => Event::Asked(asker),
+            Some(ordered) = self.orders.recv() => Event::Ordered(ordered),
+            () = wants_saving(self.envoy.as_ref()) => Event::Save,
             line = self.probes.line() => Event::Line(line),
             (index, fired) = any(triggers) => Event::Pressure(index, fired),
             () = self.ear.woken() => Event::Kernel,
@@ -138,6 +181,7 @@ impl Daemon {
             self.reload.as_ref().map(|reload| reload.until),
             self.probes.next_overdue(deadline_ms),
             self.ear.again().filter(|_| self.host.is_real()),
+            self.envoy.as_ref().and_then(Envoy::next),
         ];
         let next = moments.into_iter().flatten().min().unwrap_or_default();
         Instant::now() + Duration::from_millis(next.since_ms(clock::monotonic()))
@@ -158,6 +202,9 @@ impl Daemon {
         }
         if self.host.is_real() {
             self.ear.listen(now);
+        }
+        if self.envoy.as_mut().is_some_and(|envoy| envoy.send(now, &mut self.probes)) {
+            self.send(now);
         }
         if now >= self.pace.next() {
             self.turn(now);
@@ -206,7 +253,18 @@ impl Daemon {
                 }
             }
             Some((Ask::Reservations, body)) => self.published.borrow_mut().reservations = body,
+            Some((Ask::Cluster { errand }, body)) => {
+                if let Some(envoy) = &mut self.envoy {
+                    envoy.learned(&errand, body);
+                }
+            }
+            Some((Ask::Program { command }, body)) => {
+                if let Some(envoy) = &self.envoy {
+                    envoy.after_drain(&command, &understood(body));
+                }
+            }
             Some((Ask::Settings, body)) => self.reloaded(understood(body)),
+            Some((Ask::History { keep, .. }, body)) => self.history_told(keep, body),
             Some((Ask::Textfile { .. }, body)) => self.textfile_written(&understood(body)),
             // The helper's own sign that it is up, or an answer that nobody waits for any more.
             None => {}
@@ -217,14 +275,51 @@ impl Daemon {
     fn helper_lost(&mut self, why: &str) {
         self.log.line(Priority::Warning, &format!("{why}; it is replaced"), &[("NODE_STEWARD_EVENT", "helper")]);
         for question in self.probes.lost() {
-            delayed(&mut self.pending, &question, &Delay::NotAsked(why.to_owned()));
+            self.overdue(&question, &Delay::NotAsked(why.to_owned()));
         }
         self.reloaded(Err("the probe helper is gone".to_owned()));
+    }
+
+    /// Tells whoever waits for it that a question has no answer.
+    pub(super) fn overdue(&mut self, question: &Ask, delay: &Delay) {
+        if let (Ask::Guarded { requests }, Delay::Stuck { place, .. }) = (question, delay)
+            && self.has_moved(requests, place)
+        {
+            self.probes.let_go(question);
+            return self.pending.ask_apart(requests);
+        }
+        match (question, delay, &mut self.envoy) {
+            // One that is stuck may come back still; until then the last good one stands.
+            (Ask::Cluster { errand }, Delay::NotAsked(_), Some(envoy)) => envoy.in_vain(errand),
+            (Ask::Program { command }, Delay::NotAsked(why), Some(envoy)) => {
+                envoy.after_drain(command, &Err(why.clone()));
+            }
+            _ => delayed(&mut self.pending, question, delay),
+        }
+    }
+
+    /// Whether any of these would now be asked about another place than the one that they were asked about.
+    fn has_moved(&self, requests: &[Request], place: &str) -> bool {
+        let Some(mounts) = self.watcher.samples().mounts.value() else { return false };
+        requests.iter().any(|request| request.stuck_at(mounts) != place)
     }
 
     pub(super) fn send(&mut self, now: Mono) {
         if let Err(why) = self.probes.send(now) {
             self.helper_lost(&why);
+        }
+    }
+
+    fn history_told(&mut self, keep: bool, body: Value) {
+        let (kept, recommendation) = match serde_json::from_value::<Told>(body) {
+            Ok(told) => (Some(told.kept), Some(told.recommendation)),
+            Err(_) => (None, None),
+        };
+        if let Some(why) = self.keeping.answered(keep, kept, self.settings.reserve.measured.keep) {
+            self.log.line(Priority::Warning, &why, &[("NODE_STEWARD_EVENT", "history")]);
+        }
+        if recommendation.is_some() {
+            self.engine.status_mut().recommendation = recommendation;
         }
     }
 
@@ -244,7 +339,7 @@ pub(super) fn delayed(pending: &mut Pending, question: &Ask, delay: &Delay) {
     let Ask::Guarded { requests } = question else { return };
     for request in requests {
         match delay {
-            Delay::Stuck(for_ms) => pending.stuck(request, *for_ms),
+            Delay::Stuck { for_ms, .. } => pending.stuck(request, *for_ms),
             Delay::NotAsked(why) => pending.not_asked(request, why),
         }
     }
@@ -253,6 +348,14 @@ pub(super) fn delayed(pending: &mut Pending, question: &Ask, delay: &Delay) {
 /// What a child answered; a child that ended without an answer is an answer as well.
 fn understood<T: serde::de::DeserializeOwned>(body: Value) -> Result<T, String> {
     serde_json::from_value(body).unwrap_or_else(|_| Err(NO_ANSWER.to_owned()))
+}
+
+/// Until somebody waits for the state to be saved; never where there is nobody.
+async fn wants_saving(envoy: Option<&Envoy>) {
+    match envoy {
+        Some(envoy) => envoy.wants_saving().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// The first trigger that fires.

@@ -4,15 +4,26 @@
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::Duration;
 
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_local;
 
+use super::orders::Ordered;
 use super::reload::Asker;
 use crate::agent::Settings;
-use crate::api::{Api, Gate, Published, Reload};
+use crate::api::{Api, Code, Gate, Obey, Published, Reload};
 use crate::host::{Host, Log, Priority, clock};
+
+/// An order's time, below a connection's own.
+const ORDER_PATIENCE: Duration = Duration::from_secs(15);
+
+/// Ways from the API to the daemon.
+pub struct Asks {
+    pub(super) reloads: mpsc::UnboundedSender<Asker>,
+    pub(super) orders: mpsc::UnboundedSender<Ordered>,
+}
 
 /// Opens them and serves until the runtime ends; gives the socket's path as well. It needs a runtime and a `LocalSet`.
 pub async fn open(
@@ -21,7 +32,7 @@ pub async fn open(
     settings: &Settings,
     directory: Option<&Path>,
     published: Rc<RefCell<Published>>,
-    reloads: mpsc::UnboundedSender<Asker>,
+    asks: Asks,
 ) -> (Rc<Api>, Option<PathBuf>) {
     let said = |words: &str| log.line(Priority::Warning, words, &[("NODE_STEWARD_EVENT", "api")]);
     let (gate, missing) =
@@ -30,7 +41,7 @@ pub async fn open(
         said(&missing);
     }
     let readers = gate.readers;
-    let api = Api::new(published, gate, clock::monotonic, reload(reloads));
+    let api = Api::new(published, gate, clock::monotonic, reload(asks.reloads), obey(asks.orders));
     let mut open = None;
     match socket(settings, directory) {
         None => said("there is no local API: this user has no directory under /run; set api.socket"),
@@ -53,8 +64,8 @@ pub async fn open(
 }
 
 /// An API that nobody can ask.
-pub fn closed(published: Rc<RefCell<Published>>, reloads: mpsc::UnboundedSender<Asker>) -> Rc<Api> {
-    Api::new(published, Gate::default(), clock::monotonic, reload(reloads))
+pub fn closed(published: Rc<RefCell<Published>>, asks: Asks) -> Rc<Api> {
+    Api::new(published, Gate::default(), clock::monotonic, reload(asks.reloads), obey(asks.orders))
 }
 
 /// The settings' socket; where they leave it as it is, the one in this run's own directory.
@@ -73,6 +84,26 @@ fn reload(reloads: mpsc::UnboundedSender<Asker>) -> Reload {
             let stopping = |_| "node-steward is stopping".to_owned();
             reloads.send(asker).map_err(|_| stopping(()))?;
             answer.await.map_err(|_| stopping(()))?
+        })
+    })
+}
+
+fn obey(orders: mpsc::UnboundedSender<Ordered>) -> Obey {
+    Box::new(move |order| {
+        let orders = orders.clone();
+        Box::pin(async move {
+            let (reply, answer) = oneshot::channel();
+            let stopping = || (Code::NoCluster, "node-steward is stopping, or begins its connection anew".to_owned());
+            orders.send(Ordered { order, reply }).map_err(|_| stopping())?;
+            match tokio::time::timeout(ORDER_PATIENCE, answer).await {
+                Ok(answer) => answer.map_err(|_| stopping())?,
+                Err(_) => {
+                    let patience = ORDER_PATIENCE.as_secs();
+                    let why =
+                        format!("the API server did not answer within {patience} s; `status` will say what came of it");
+                    Err((Code::ClusterFailed, why))
+                }
+            }
         })
     })
 }

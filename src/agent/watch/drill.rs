@@ -5,6 +5,7 @@ use super::ask::Ask;
 use super::daemon::delayed;
 use super::desk::Desk;
 use super::engine::Engine;
+use super::envoy::Past;
 use super::lines;
 use super::saved::Saved;
 use crate::host::Log;
@@ -15,8 +16,9 @@ use crate::model::time::{Mono, Now, Wall};
 use crate::model::watch::{
     Allowances, Answer, BlockDevice, BlockedTask, Conntrack, CpuTimes, Daemon, Dev, DiskCounters, EbsPage, ExtErrors,
     FileTable, GroupIo, GroupUse, Image, IoCounters, Journal, JournalFile, JournalNotices, JournalSetup, KernelLog,
-    Layer, LogFile, LogWriter, Logging, Memory, Mount, NodePressure, NvmeController, NvmeModel, OutsidePods, Place,
-    Pressure, Record, Reserved, Sampled, Samples, Smart, Space, Stall, SyslogDaemon, Tasks, Thresholds, UnitState,
+    Layer, LogFile, LogWriter, Logging, Memory, Mount, NodePressure, NvmeController, NvmeModel, Offer, OutsidePods,
+    Place, Pressure, Record, Reserved, Sampled, Samples, Smart, Space, Stall, SyslogDaemon, Tasks, Thresholds,
+    UnitState,
 };
 use crate::sample::guarded::{Pending, Request};
 
@@ -35,7 +37,7 @@ pub fn play() -> Vec<String> {
         let now = Now { mono: Mono(turn * TURN_MS), wall: Wall(1_700_000_000_000), boot_id: "drill".to_owned() };
         let sources =
             vec![Part { name: "drill".to_owned(), standing: Standing::Unknown { why: "a drill".to_owned() } }];
-        let outcome = engine.turn(&now, &samples(turn), sources);
+        let outcome = engine.turn(&now, &samples(turn), sources, None);
         lines::write(&log, now.mono, &outcome.turn.changes);
         kinds.extend(outcome.turn.changes.began.iter().map(|problem| problem.finding.kind.to_string()));
         if turn == QUIET + SICK {
@@ -43,7 +45,9 @@ pub fn play() -> Vec<String> {
             let catalogue = engine.catalogue();
             std::hint::black_box(metrics::text(&status, &catalogue, metrics::Format::Prometheus));
             let _ = std::hint::black_box(serde_json::to_string(&outcome.turn));
-            std::hint::black_box(Saved::new("drill", engine.store("drill"), status, engine.wants()).bytes());
+            std::hint::black_box(
+                Saved::new("drill", engine.store("drill"), status, engine.wants(), Past::default()).bytes(),
+            );
         }
     }
     stuck();
@@ -88,6 +92,7 @@ fn samples(turn: u64) -> Samples {
         ext: fresh(at, vec![errors(bad)]),
         places: fresh(at, places(sick, turn)),
         thresholds: fresh(at, thresholds()),
+        offer: fresh(at, offer(sick)),
         outside_pods: fresh(at, outside(bad)),
         allowances: fresh(at, allowances(bad)),
         units: fresh(at, vec![unit(bad)]),
@@ -204,7 +209,13 @@ fn thresholds() -> Thresholds {
         hard: hard.iter().map(|(signal, limit)| ((*signal).to_owned(), (*limit).to_owned())).collect(),
         reserved: Reading::fresh(Reserved::default(), "a drill"),
         from: "a drill".to_owned(),
+        ..Thresholds::default()
     }
+}
+
+fn offer(sick: bool) -> Offer {
+    let list = |cpu: &str| [("cpu".to_owned(), cpu.to_owned())].into();
+    Offer { capacity: list("4"), allocatable: list(if sick { "3" } else { "4" }) }
 }
 
 fn allowances(bad: u64) -> Vec<Allowances> {
@@ -224,7 +235,19 @@ fn unit(bad: u64) -> UnitState {
 
 fn outside(bad: u64) -> OutsidePods {
     let group = GroupUse { path: "/system.slice".to_owned(), held_bytes: bad << 20, working_set_bytes: bad << 21 };
-    OutsidePods { groups: vec![group.clone()], largest: vec![group] }
+    let part = crate::model::watch::Part {
+        held_bytes: bad << 20,
+        cpu_us: Some(bad * 1000),
+        tasks: Some(bad),
+        peak_bytes: Some(bad << 21),
+    };
+    OutsidePods {
+        kube: part,
+        system: part,
+        groups: vec![group.clone()],
+        largest: vec![group],
+        ..OutsidePods::default()
+    }
 }
 
 fn controller(disk: &str, at: Mono, bad: u64) -> NvmeController {

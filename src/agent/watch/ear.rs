@@ -1,5 +1,5 @@
 //! The kernel's log as it is written: records are taken as they come, and bad ones wake a turn. It refuses to be woken for each record of a
-//! flood: after a wake-up it does not listen for a second, and what waits for a turn is bounded.
+//! flood: after a bad one it does not listen for a second, after harmless ones for a moment that grows to a second, and what waits for a turn is bounded.
 
 use tokio::io::Interest;
 
@@ -9,8 +9,10 @@ use crate::host::{Host, Kmsg, Watched};
 use crate::model::time::Mono;
 use crate::model::watch::KernelLog;
 
-/// How long it does not listen after it was woken.
+/// How long it does not listen after it was woken by a bad record, and at the most in any case.
 const DEAF_MS: u64 = 1000;
+/// The same after one that harms nobody, so that what is bad is heard soon after it; doubled while they go on.
+const LULL_MS: u64 = 50;
 /// Records that wait for a turn.
 const MOST_RECORDS: usize = 16_384;
 /// Errors of the kernel, and what is worse.
@@ -22,6 +24,7 @@ pub struct Ear {
     source: Result<Kmsg, String>,
     watched: Option<Watched>,
     deaf_until: Mono,
+    lull_ms: u64,
     heard: KernelLog,
     /// Records read so far.
     pub records: u64,
@@ -33,8 +36,15 @@ impl Ear {
     /// Opens the log; where that fails, the turns are told why.
     pub fn open(host: &Host) -> Self {
         let source = Kmsg::open(host).map_err(|error| error.to_string());
-        let mut ear =
-            Self { source, watched: None, deaf_until: Mono(0), heard: KernelLog::default(), records: 0, lost: 0 };
+        let mut ear = Self {
+            source,
+            watched: None,
+            deaf_until: Mono(0),
+            lull_ms: LULL_MS,
+            heard: KernelLog::default(),
+            records: 0,
+            lost: 0,
+        };
         ear.take();
         ear
     }
@@ -70,8 +80,10 @@ impl Ear {
     /// Takes what is there; whether a turn should be made for it.
     pub fn hear(&mut self, now: Mono) -> bool {
         self.watched = None;
-        self.deaf_until = now.plus_ms(DEAF_MS);
-        self.take()
+        let bad = self.take();
+        let (deaf_ms, lull_ms) = after(bad, now.since_ms(self.deaf_until), self.lull_ms);
+        (self.deaf_until, self.lull_ms) = (now.plus_ms(deaf_ms), lull_ms);
+        bad
     }
 
     fn take(&mut self) -> bool {
@@ -97,5 +109,32 @@ impl Ear {
             heard.unreadable = Some(why.clone());
         }
         heard
+    }
+}
+
+/// How long not to listen now, and after the next one that harms nobody, where nothing came for `quiet_ms` although it listened.
+fn after(bad: bool, quiet_ms: u64, lull_ms: u64) -> (u64, u64) {
+    let lull_ms = if quiet_ms >= DEAF_MS { LULL_MS } else { lull_ms };
+    (if bad { DEAF_MS } else { lull_ms }, lull_ms.saturating_mul(2).min(DEAF_MS))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_harmless_record_does_not_cover_a_bad_one() {
+        assert_eq!(after(false, 60_000, DEAF_MS), (LULL_MS, 2 * LULL_MS));
+        assert_eq!(after(true, 60_000, LULL_MS).0, DEAF_MS);
+    }
+
+    #[test]
+    fn a_flood_of_them_wakes_once_a_second() {
+        let (mut lull, mut wakes, mut now) = (LULL_MS, 0, 0);
+        while now < 60_000 {
+            let (deaf, next) = after(false, 0, lull);
+            (lull, wakes, now) = (next, wakes + 1, now + deaf);
+        }
+        assert!((60..=66).contains(&wakes), "{wakes}");
     }
 }

@@ -10,9 +10,11 @@ use tokio::sync::mpsc;
 
 use super::ask::{Ask, Known};
 use super::daemon::{Daemon, Once};
-use super::doors;
+use super::doors::{self, Asks};
 use super::ear::Ear;
 use super::engine::Engine;
+use super::envoy::{Envoy, Past};
+use super::keeping::Keeping;
 use super::pace::Pace;
 use super::probes::Probes;
 use super::saved::{Found, Saved};
@@ -20,9 +22,11 @@ use crate::agent::Settings;
 use crate::agent::turn::Turn;
 use crate::api::Published;
 use crate::host::{Host, HostError, Log, Priority, Reason, Service, Share, Signals, Trigger, clock};
+use crate::model::Reading;
+use crate::model::recommendation::Recommendation;
 use crate::model::status::{Part, Standing, Status};
-use crate::sample::Watcher;
 use crate::sample::guarded::Pending;
+use crate::sample::{Watcher, history, machine};
 use crate::settings::SettingsError;
 
 /// How `run` was called.
@@ -36,6 +40,8 @@ pub struct Options {
     pub glance: Option<Glance>,
     /// Computes the reservations, for the API.
     pub reservations: fn(&Host, Option<&Path>) -> serde_json::Value,
+    /// What the history says of them, by a state file; for the status.
+    pub recommendation: fn(&Host, Option<&Path>, &Path) -> Reading<Recommendation>,
 }
 
 /// A run of two looks.
@@ -115,9 +121,14 @@ async fn start(
     let mut engine = Engine::new(&settings)?;
     engine.status_mut().started_wall_ms = clock::wall();
     let state_file = directory.as_ref().map(|directory| directory.join("state.json"));
-    if let Some(path) = &state_file {
-        resume(&host, &log, path, &boot_id, &mut engine);
+    let kept = match &state_file {
+        Some(path) => resume(&host, &log, path, &boot_id, &mut engine),
+        None => Past::default(),
+    };
+    if state_file.is_some() && settings.reserve.measured.keep {
+        remember(&host, &log, &mut engine);
     }
+    engine.arm(now);
     // A watchdog with less patience than two periods would end a daemon that does all it should.
     if let Some(patience) = service.watchdog.and_then(|time| u64::try_from(time.as_millis()).ok())
         && settings.watch.period.ms() > patience / 2
@@ -130,8 +141,12 @@ async fn start(
         log.line(Priority::Notice, &words, &[("NODE_STEWARD_EVENT", "settings")]);
         settings.watch.period = crate::model::time::Span::seconds((patience / 2000).max(1));
     }
-    let known =
-        Known { kubelet: settings.kubelet.clone(), config: options.config.clone(), reservations: options.reservations };
+    let known = Known {
+        kubelet: settings.kubelet.clone(),
+        config: options.config.clone(),
+        reservations: options.reservations,
+        recommendation: options.recommendation,
+    };
     let (mut probes, failed) = Probes::start(now, known, host.is_real());
     let mut parts = Vec::new();
     if let Some(why) = failed {
@@ -152,11 +167,15 @@ async fn start(
     };
     let published = Rc::new(RefCell::new(published));
     let (reload, reloads) = mpsc::unbounded_channel();
+    let (order, orders) = mpsc::unbounded_channel();
+    let asks = Asks { reloads: reload, orders: order };
     let (api, socket) = match options.glance.is_some() {
-        true => (doors::closed(Rc::clone(&published), reload), None),
-        false => doors::open(&host, &log, &settings, directory.as_deref(), Rc::clone(&published), reload).await,
+        true => (doors::closed(Rc::clone(&published), asks), None),
+        false => doors::open(&host, &log, &settings, directory.as_deref(), Rc::clone(&published), asks).await,
     };
     let ear = Ear::open(&host);
+    let shut = shut(&host, options.dry_run);
+    let envoy = options.glance.is_none().then(|| Envoy::new(&host, &boot_id, &settings, shut, kept));
     Ok(Daemon {
         pace: Pace::new(settings.watch.period.ms(), now),
         host,
@@ -172,8 +191,10 @@ async fn start(
         published,
         api,
         probes,
+        envoy,
         signals,
         reloads,
+        orders,
         triggers,
         reload: None,
         counters: super::daemon::Counters::default(),
@@ -182,19 +203,39 @@ async fn start(
         ear,
         alarm: None,
         alarmed: false,
+        keeping: Keeping::new(),
         parts,
         once: options.glance.map(|glance| Once { glance, turn: None }),
     })
 }
 
-fn resume(host: &Host, log: &Log, path: &Path, boot_id: &str, engine: &mut Engine) {
-    let said = match Saved::load(host, path, boot_id) {
-        Found::Nothing => Vec::new(),
-        Found::SetAside(words) => vec![words],
-        Found::State(saved) => engine.resume(saved.watch, saved.status, saved.wants),
+/// What an earlier run of this boot has left; what the cluster was told is given back.
+fn resume(host: &Host, log: &Log, path: &Path, boot_id: &str, engine: &mut Engine) -> Past {
+    let (said, kept) = match Saved::load(host, path, boot_id) {
+        Found::Nothing => (Vec::new(), Past::default()),
+        Found::SetAside(words) => (vec![words], Past::default()),
+        Found::State(saved) => (engine.resume(saved.watch, saved.status, saved.wants), (saved.report, saved.drain)),
     };
     for words in said {
         log.line(Priority::Warning, &words, &[("NODE_STEWARD_EVENT", "state")]);
+    }
+    kept
+}
+
+/// Why no API server is spoken to, whatever the settings say.
+pub(super) fn shut(host: &Host, dry_run: bool) -> Option<&'static str> {
+    match (host.is_real(), dry_run) {
+        (false, _) => Some("the root is a recording"),
+        (true, true) => Some("this is a dry run"),
+        (true, false) => None,
+    }
+}
+
+/// What was kept over a boot goes before what this boot has seen.
+fn remember(host: &Host, log: &Log, engine: &mut Engine) {
+    match history::take_up(host, &machine::identity(host)) {
+        Ok(older) => engine.remember(older.unwrap_or_default()),
+        Err(words) => log.line(Priority::Warning, &words, &[("NODE_STEWARD_EVENT", "history")]),
     }
 }
 

@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use sd_notify::NotifyState;
 
 use super::ask::Ask;
-use super::daemon::{Daemon, delayed};
+use super::daemon::Daemon;
 use super::engine::Outcome;
+use super::envoy::Envoy;
 use super::pace::Extent;
 use super::saved::Saved;
 use super::{LockMemory, drill, figures, lines};
@@ -24,6 +25,8 @@ use crate::sample::guarded::Request;
 
 /// For the first probes to answer, so that the second turn sees everything.
 const FIRST_ANSWERS_MS: u64 = 1000;
+/// After so many turns all has been seen once.
+const SETTLED: u64 = 2;
 
 impl Daemon {
     /// One turn, whatever happens in it.
@@ -47,8 +50,10 @@ impl Daemon {
         }
         self.send(began);
         self.alive(first);
-        if self.engine.status().turns.count == 2 {
-            self.settle();
+        match self.engine.status().turns.count {
+            ..SETTLED => {}
+            SETTLED => self.settle(),
+            _ => self.keep_the_way(),
         }
     }
 
@@ -64,6 +69,9 @@ impl Daemon {
         drill::play();
         if what == Locked::Touched {
             host::memory::forget_start();
+            // What is seldom read is read once more now, not first in an hour from a disk that hangs.
+            self.watcher.look_again();
+            self.pending.ask_again();
         }
         self.log.rehearse();
         self.save();
@@ -78,6 +86,14 @@ impl Daemon {
         }
     }
 
+    /// Once the API server is spoken to, what speaks to it is kept in memory as well.
+    fn keep_the_way(&mut self) {
+        let keeps = self.host.is_real() && self.settings.watch.lock_memory == LockMemory::Touched;
+        if keeps && self.envoy.as_mut().is_some_and(Envoy::begins) {
+            host::memory::bring_cluster();
+        }
+    }
+
     fn ready(&self) -> bool {
         self.engine.status().turns.count > 0
     }
@@ -86,14 +102,21 @@ impl Daemon {
         let now = Now { mono: at, wall: clock::wall(), boot_id: self.boot_id.clone() };
         let kernel_log = self.ear.told();
         let mut wants = self.engine.wants();
-        let everything = self.once.as_ref().is_some_and(|once| once.glance.everything);
+        // The first turn after all has settled looks as in an alarm: what that needs is then in memory, and stays there.
+        let rehearsal = self.once.is_none() && self.host.is_real() && self.engine.status().turns.count == SETTLED;
+        let everything = rehearsal || self.once.as_ref().is_some_and(|once| once.glance.everything);
         wants.contributors |= std::mem::take(&mut self.alarmed) || everything;
         wants.blocked_tasks |= everything;
+        if let Some(envoy) = &self.envoy {
+            self.watcher.told(envoy.offer(at));
+        }
         let samples = match extent {
             Extent::Heard => self.watcher.hear(kernel_log),
             Extent::Whole if self.host.is_real() => {
+                // First: whoever waits for an answer must know what it would be about.
+                self.watcher.look_at_mounts(&self.host, at);
                 for (question, delay) in self.probes.delayed(at, self.settings.watch.probe_deadline.ms()) {
-                    delayed(&mut self.pending, &question, &delay);
+                    self.overdue(&question, &delay);
                 }
                 let guarded = self.pending.take(kernel_log);
                 self.watcher.look(&self.host, at, wants, guarded)
@@ -105,21 +128,54 @@ impl Daemon {
         };
         let mut sources = sample::sources(samples);
         sources.extend(self.parts.iter().cloned());
-        let outcome = self.engine.turn(&now, samples, sources);
+        let fleet = self.envoy.as_ref().and_then(Envoy::against);
+        let outcome = self.engine.turn(&now, samples, sources, fleet);
         // A run of one turn shows its problems and blind parts itself.
         if self.once.is_none() {
             self.tell(at, &outcome);
         }
-        if outcome.matters {
+        let looked = extent == Extent::Whole && self.ready();
+        let mut unsaved = outcome.matters;
+        let mut after = None;
+        if let Some(envoy) = &mut self.envoy {
+            envoy.reserves(at, &self.watcher.samples().thresholds);
+            envoy.observe(&now, &self.engine, &outcome, looked);
+            after = envoy.take_after();
+            unsaved |= envoy.is_unsaved();
+        }
+        if unsaved {
             self.save();
+        }
+        // Saved first: it is run once, or not at all.
+        if let Some(command) = after {
+            self.follow(command);
+        }
+        if outcome.noted {
+            let minute = self.engine.history().points().last().map_or(1, |point| point.minute);
+            self.keeping.noted(minute);
         }
         if extent == Extent::Whole && self.host.is_real() {
             self.ask(at, wants);
+            if let Some(keep) = self.keeping.due(self.settings.reserve.measured.keep)
+                && let Some(state) = self.state_file.clone()
+            {
+                self.probes.put("history", Ask::History { state, keep });
+            }
         }
         if self.ready()
             && let Some(once) = &mut self.once
         {
             once.turn = Some(outcome.turn);
+        }
+    }
+
+    /// Runs what follows a drain where it may hang.
+    fn follow(&mut self, command: Vec<String>) {
+        if self.probes.is_alive() {
+            return self.probes.put("after a drain", Ask::Program { command });
+        }
+        if let Some(envoy) = &self.envoy {
+            envoy.after_drain(&command, &Err("there is no probe helper that could run it".to_owned()));
         }
     }
 
@@ -188,6 +244,9 @@ impl Daemon {
         ];
         let status = self.engine.status_mut();
         status.counters.extend(counters.map(|(name, count)| (name.to_owned(), count)));
+        if let Some(envoy) = &mut self.envoy {
+            envoy.show(status, &self.log);
+        }
         let mut published = self.published.borrow_mut();
         published.status.clone_from(status);
         published.ready = published.ready || status.turns.count > 1;
@@ -209,6 +268,7 @@ impl Daemon {
             self.engine.store(&self.boot_id),
             self.engine.status().clone(),
             self.engine.wants(),
+            self.envoy.as_ref().map(Envoy::kept).unwrap_or_default(),
         );
         match saved.write(&self.host, path) {
             Ok(_) => self.counters.unsaved = 0,

@@ -3,7 +3,7 @@
 
 use crate::model::time::Mono;
 
-/// Early turns are at least so far from the turn before.
+/// Early turns of a kind are at least so far from each other, and one that reads everything from the one before that did.
 const DISTANCE_MS: u64 = 1000;
 
 /// How much of a turn is wanted.
@@ -20,14 +20,18 @@ pub enum Extent {
 pub struct Pace {
     period_ms: u64,
     regular: Mono,
-    early: Option<(Mono, Extent)>,
-    last: Option<Mono>,
+    /// Early turns that are asked for.
+    heard: Option<Mono>,
+    whole: Option<Mono>,
+    /// The last early turn that only heard, and the last that read everything.
+    last_heard: Option<Mono>,
+    last_whole: Option<Mono>,
 }
 
 impl Pace {
     /// The first turn is due at once.
     pub fn new(period_ms: u64, now: Mono) -> Self {
-        Self { period_ms, regular: now, early: None, last: None }
+        Self { period_ms, regular: now, heard: None, whole: None, last_heard: None, last_whole: None }
     }
 
     /// Another period, from the next turn on.
@@ -35,34 +39,39 @@ impl Pace {
         self.period_ms = period_ms;
     }
 
-    /// A turn is asked for, not before `from` and not too close to the last one.
+    /// A turn is asked for, not before `from` and not too close to the last one of its kind. What is only heard cuts no window short: right after a
+    /// regular turn it is judged at once all the same.
     pub fn hurry(&mut self, from: Mono, extent: Extent) {
-        let earliest = self.last.map_or(from, |last| last.plus_ms(DISTANCE_MS)).max(from);
-        self.early = Some(match self.early {
-            None => (earliest, extent),
-            Some((early, other)) => (early.min(earliest), other.max(extent)),
-        });
+        let (asked, last) = match extent {
+            Extent::Heard => (&mut self.heard, self.last_heard),
+            Extent::Whole => (&mut self.whole, self.last_whole),
+        };
+        let earliest = last.map_or(from, |last| last.plus_ms(DISTANCE_MS)).max(from);
+        *asked = Some(asked.map_or(earliest, |before| before.min(earliest)));
     }
 
     /// When the next turn is due.
     pub fn next(&self) -> Mono {
-        self.early.map_or(self.regular, |(early, _)| early.min(self.regular))
+        [self.heard, self.whole].into_iter().flatten().fold(self.regular, Mono::min)
     }
 
     /// A turn is made now: how much of it. The beat starts anew with each whole one, so that windows are never shorter than they need be.
     pub fn make(&mut self, now: Mono) -> Extent {
         let due = now >= self.regular;
-        let extent = if due { Extent::Whole } else { self.early.map_or(Extent::Heard, |(_, extent)| extent) };
-        self.early = None;
-        self.last = Some(now);
+        self.heard = None;
+        if !due && self.whole.is_none_or(|whole| now < whole) {
+            self.last_heard = Some(now);
+            return Extent::Heard;
+        }
+        (self.whole, self.last_whole) = (None, Some(now));
         if due {
             // Beats that were missed are not made up for.
             let missed = now.since_ms(self.regular) / self.period_ms;
             self.regular = self.regular.plus_ms((missed + 1).saturating_mul(self.period_ms));
-        } else if extent == Extent::Whole {
+        } else {
             self.regular = now.plus_ms(self.period_ms);
         }
-        extent
+        Extent::Whole
     }
 }
 
@@ -81,23 +90,46 @@ mod tests {
     }
 
     #[test]
-    fn what_was_heard_leaves_the_beat_alone_and_keeps_its_distance() {
+    fn what_was_heard_leaves_the_beat_alone_and_keeps_its_distance_from_its_like() {
         let mut pace = Pace::new(10_000, Mono(0));
         pace.make(Mono(0));
         pace.hurry(Mono(300), Extent::Heard);
-        assert_eq!(pace.next(), Mono(1000));
+        assert_eq!(pace.next(), Mono(300), "a turn that read everything holds it up no longer");
+        assert_eq!(pace.make(Mono(300)), Extent::Heard);
         pace.hurry(Mono(400), Extent::Heard);
-        assert_eq!(pace.make(Mono(1000)), Extent::Heard);
+        pace.hurry(Mono(700), Extent::Heard);
+        assert_eq!(pace.next(), Mono(1300));
+        assert_eq!(pace.make(Mono(1300)), Extent::Heard);
         assert_eq!(pace.next(), Mono(10_000));
     }
 
     #[test]
-    fn an_early_whole_turn_starts_the_beat_anew() {
+    fn a_flood_makes_a_turn_a_second_and_no_more() {
+        let mut pace = Pace::new(10_000, Mono(0));
+        let (mut heard, mut whole) = (0, 0);
+        for now in 0..60_000 {
+            pace.hurry(Mono(now), Extent::Heard);
+            if Mono(now) >= pace.next() {
+                match pace.make(Mono(now)) {
+                    Extent::Heard => heard += 1,
+                    Extent::Whole => whole += 1,
+                }
+            }
+        }
+        assert_eq!((heard, whole), (60, 6));
+    }
+
+    #[test]
+    fn an_early_whole_turn_starts_the_beat_anew_and_keeps_its_distance_from_whole_ones() {
         let mut pace = Pace::new(10_000, Mono(0));
         pace.make(Mono(0));
-        pace.hurry(Mono(2000), Extent::Heard);
-        pace.hurry(Mono(2500), Extent::Whole);
-        assert_eq!(pace.make(Mono(2000)), Extent::Whole);
-        assert_eq!(pace.next(), Mono(12_000));
+        pace.hurry(Mono(500), Extent::Whole);
+        assert_eq!(pace.next(), Mono(1000));
+        pace.hurry(Mono(600), Extent::Heard);
+        assert_eq!(pace.make(Mono(600)), Extent::Heard);
+        assert_eq!(pace.next(), Mono(1000), "what was heard does not take its place");
+        pace.hurry(Mono(900), Extent::Heard);
+        assert_eq!(pace.make(Mono(1000)), Extent::Whole);
+        assert_eq!(pace.next(), Mono(11_000), "nor is anything left to be heard");
     }
 }

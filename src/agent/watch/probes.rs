@@ -92,7 +92,7 @@ impl Probes {
         Some((question, line.body))
     }
 
-    /// The helper is gone: what was out with it.
+    /// The helper is gone: what was out with it, and what waited for it.
     pub fn lost(&mut self) -> Vec<Ask> {
         self.old.extend(self.helper.take());
         self.desk.forget()
@@ -103,6 +103,11 @@ impl Probes {
         let (delayed, new) = self.desk.delayed(now, deadline_ms);
         self.abandoned = self.abandoned.saturating_add(new);
         delayed
+    }
+
+    /// Whatever comes of this question, it says nothing any more, and its place is free for others.
+    pub fn let_go(&mut self, question: &Ask) {
+        self.desk.let_go(question);
     }
 
     /// The earliest moment at which a question becomes overdue.

@@ -6,6 +6,7 @@ use tokio::sync::oneshot;
 
 use super::ask::{self, Ask, Texts};
 use super::daemon::Daemon;
+use super::life::shut;
 use super::look::summary;
 use crate::agent::Settings;
 use crate::api::Gate;
@@ -75,10 +76,14 @@ impl Daemon {
             settings.policy.mode = Mode::Observe;
         }
         self.engine.configure(&settings).map_err(|error| error.to_string())?;
+        self.engine.arm(clock::monotonic());
         self.pace.set_period(settings.watch.period.ms());
         self.published.borrow_mut().late_after_ms = settings.watch.period.ms().saturating_mul(3);
         let (gate, missing) = Gate::of(&texts.groups, &settings.api);
         self.api.set_gate(gate);
+        if let Some(envoy) = &mut self.envoy {
+            envoy.configure(&settings, shut(&self.host, self.dry_run));
+        }
         let fixed = |of: &Settings| (of.api.socket.clone(), of.metrics.listen, of.watch.lock_memory);
         let later = "api.socket, metrics.listen and watch.lock_memory change with the next start".to_owned();
         let later = (fixed(&settings) != fixed(&self.settings)).then_some(later);

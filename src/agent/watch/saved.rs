@@ -5,6 +5,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::envoy::Past;
+use crate::act::{Kept, drain};
 use crate::agent::turn::Stored;
 use crate::host::{Host, HostResult, Wanted, Written};
 use crate::model::status::Status;
@@ -26,6 +28,12 @@ pub struct Saved {
     pub status: Status,
     /// What the next samples should hold.
     pub wants: Wants,
+    /// What the cluster was told, and what it is still to be told.
+    #[serde(default)]
+    pub report: Kept,
+    /// The drain that goes on, or the last one.
+    #[serde(default)]
+    pub drain: Option<drain::Kept>,
 }
 
 /// What is there at a start.
@@ -41,8 +49,8 @@ pub enum Found {
 
 impl Saved {
     /// To be saved.
-    pub fn new(boot_id: &str, watch: Stored, status: Status, wants: Wants) -> Self {
-        Self { version: VERSION, boot_id: boot_id.to_owned(), watch, status, wants }
+    pub fn new(boot_id: &str, watch: Stored, status: Status, wants: Wants, (report, drain): Past) -> Self {
+        Self { version: VERSION, boot_id: boot_id.to_owned(), watch, status, wants, report, drain }
     }
 
     /// Reads what a run before this one has left.
@@ -101,6 +109,7 @@ mod tests {
             Stored::default(),
             Status { mode: "observe".into(), ..Status::default() },
             Wants::default(),
+            Past::default(),
         );
         saved.write(&host, path).unwrap();
         assert_eq!(Saved::load(&host, path, "a"), Found::State(Box::new(saved)));

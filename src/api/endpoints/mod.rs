@@ -1,10 +1,13 @@
 //! What can be asked: one endpoint a file, one line in the list. It refuses a path that is not in the list.
 
+mod cordon;
 mod decisions;
+mod drain;
 mod health;
 mod metrics;
 mod problems;
 mod reload;
+mod report;
 mod reservations;
 mod status;
 
@@ -16,8 +19,8 @@ use std::rc::Rc;
 use hyper::{Method, StatusCode};
 use serde_json::Value;
 
-use super::Api;
 use super::request::{Answer, Asked, json_answer};
+use super::{Act, Api};
 
 /// What it takes to ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +59,7 @@ const fn post(path: &'static str, run: Run) -> Endpoint {
 }
 
 /// All of them.
-pub static ENDPOINTS: [Endpoint; 8] = [
+pub static ENDPOINTS: [Endpoint; 13] = [
     get("/v1/status", |api, _| now(status::show(&api))),
     get("/v1/problems", |api, _| now(problems::show(&api))),
     get("/v1/decisions", |api, _| now(decisions::show(&api))),
@@ -64,6 +67,11 @@ pub static ENDPOINTS: [Endpoint; 8] = [
     get("/metrics", |api, asked| now(metrics::show(&api, &asked))),
     get("/healthz", |api, _| now(health::healthz(&api))),
     get("/readyz", |api, _| now(health::readyz(&api))),
+    get("/v1/drain", |api, _| Box::pin(drain::show(api))),
+    post("/v1/cordon", |api, asked| Box::pin(cordon::run(api, asked, Act::Cordon))),
+    post("/v1/uncordon", |api, asked| Box::pin(cordon::run(api, asked, Act::Uncordon))),
+    post("/v1/drain", |api, asked| Box::pin(drain::run(api, asked))),
+    post("/v1/problems", |api, asked| Box::pin(report::run(api, asked))),
     post("/v1/reload", |api, asked| Box::pin(reload::run(api, asked))),
 ];
 

@@ -8,9 +8,9 @@ use anstyle::Style;
 use serde_json::{Value, json};
 
 use crate::agent::watch::{self, Glance, Options};
-use crate::cli::args::{AskArgs, Common};
+use crate::cli::args::Common;
 use crate::cli::grid::{Width, wrap};
-use crate::cli::{Failure, ask, problems, run, status};
+use crate::cli::{Failure, ask, problems, recommend, run, status};
 use crate::host::Host;
 use crate::model::problem::{Problem, Severity};
 use crate::model::status::{DiskStatus, Status, Verdict};
@@ -39,15 +39,16 @@ pub(super) fn look(host: Host, common: &Common) -> Result<Seen, Failure> {
     };
     let config = common.config.as_deref().map(|path| common.inside(path));
     let glance = Some(Glance { apart_ms: APART_MS, everything: true });
-    let options = Options { config, dry_run: true, glance, reservations: run::reservations };
+    let options =
+        Options { config, dry_run: true, glance, reservations: run::reservations, recommendation: recommend::told };
     let Some((_, status)) = watch::run(host, options)? else {
-        return Err(Failure::Usage("interrupted".to_owned()));
+        return Err(Failure::Interrupted);
     };
     Ok(Seen { status, alone: Some(why) })
 }
 
 fn asked(common: &Common) -> Result<Status, Failure> {
-    let socket: PathBuf = ask::socket(common, &AskArgs::default())?;
+    let socket: PathBuf = ask::socket(common, None)?;
     Ok(ask::parse(&ask::get(&socket, "/v1/status")?)?)
 }
 
@@ -84,6 +85,8 @@ impl Seen {
         for problem in &list {
             write!(out, "{}", problems::details(problem, "", status.now_wall_ms, width, common.verbose))?;
         }
+        let advice = status.api_server.as_deref().map(status::advice).unwrap_or_default();
+        advice.iter().flat_map(|line| wrap(line, 2, width)).try_for_each(|line| writeln!(out, "{line}"))?;
         for decision in &status.decisions {
             let words = match decision.verdict {
                 Verdict::Do => "would be done".to_owned(),

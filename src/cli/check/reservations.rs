@@ -47,6 +47,7 @@ pub(super) fn look(
 ) -> Result<Reservations, Failure> {
     let mut question = options.wish.question();
     question.installed_memory = true;
+    question.history = true;
     let found = reserve_verb::found(host, settings)?;
     let setup_for = |settings: &Settings| match &found {
         Some(setup) => Ok(setup.clone()),
@@ -59,7 +60,12 @@ pub(super) fn look(
         let mut settings = settings.clone();
         let chosen = profile.name() == settings.reserve.profile;
         profile.name().clone_into(&mut settings.reserve.profile);
-        let forecast = forecast::forecast(machine.clone(), &settings, &setup_for(&settings)?, &question);
+        let told = forecast::measured(&machine.history, &settings.reserve);
+        let forecast = match told {
+            // Shown as it is: eks in its place would look like a result.
+            Err(why) if profile.wants_history() && !chosen => Err(Unforeseeable::Fact("use so far", why)),
+            _ => forecast::forecast(machine.clone(), &settings, &setup_for(&settings)?, &question),
+        };
         rows.push(Row { name: profile.name(), summary: profile.summary(), chosen, forecast });
     }
     let chosen = rows.iter().find(|row| row.chosen).map(|row| row.forecast.clone());
@@ -287,6 +293,7 @@ impl Reservations {
 fn needs(why: &Unforeseeable) -> &'static str {
     match why {
         Unforeseeable::Settings(_) => "needs settings",
+        Unforeseeable::Fact("use so far", _) => "needs a history",
         Unforeseeable::Fact(..) => "unknown",
     }
 }

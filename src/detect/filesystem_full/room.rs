@@ -1,7 +1,7 @@
 //! What is left where, and against which threshold of kubelet's: one room per file system and number. It refuses inode numbers that a file system
 //! makes up as it goes, and file systems that are always full.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -68,6 +68,16 @@ pub(super) fn rooms(samples: &Samples) -> BTreeMap<String, Room> {
         }
     }
     rooms
+}
+
+/// The file systems, by the mount points that name them, at which a look was not answered.
+pub(super) fn unanswered(samples: &Samples) -> BTreeSet<&str> {
+    let places = samples.places.value().map_or(&[][..], Vec::as_slice);
+    let late = places.iter().filter(|place| matches!(place.answer, Answer::Stuck { .. } | Answer::NotAsked { .. }));
+    let on = late.filter_map(|place| mounted::holding(samples, &place.path)).map(|mount| mount.dev);
+    let devices: BTreeSet<_> = on.collect();
+    let named = devices.into_iter().filter_map(|dev| mounted::naming(samples, dev));
+    named.map(|mount| mount.point.as_str()).collect()
 }
 
 fn threshold(samples: &Samples, role: &str, inodes: bool, all: u64) -> Option<(u64, String)> {

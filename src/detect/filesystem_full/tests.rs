@@ -2,7 +2,7 @@
 
 use super::super::made;
 use super::*;
-use crate::model::watch::{Dev, Place, Samples, Space, Thresholds};
+use crate::model::watch::{Answer, Dev, Place, Samples, Space, Thresholds};
 
 const NONE: [&str; 0] = [];
 const GIB: u64 = 1 << 30;
@@ -127,6 +127,32 @@ fn what_goes_on_warns_in_time_and_a_burst_does_not() {
     let finding = &looks[first].findings[0];
     assert_eq!(finding.severity, Severity::Warning);
     assert!(finding.summary.ends_with(" min at this rate"), "{}", finding.summary);
+}
+
+#[test]
+fn what_nobody_answers_or_could_read_ends_nothing() {
+    let mut memory = BTreeMap::new();
+    let mut play = |at: u64, samples: Samples| made::turn::<FilesystemFull>(&mut memory, at, &samples);
+    let late = |at: u64, how_many: usize| {
+        let mut samples = on_root(at, space(10, 900));
+        if let Reading::Fresh { value, .. } = &mut samples.places.reading {
+            let answers = value.iter_mut().rev().take(how_many).map(|place| &mut place.answer);
+            answers.for_each(|answer| *answer = Answer::NotAsked { why: "a probe of / is stuck".into() });
+        }
+        samples
+    };
+    let full = ["FilesystemFull / critical"];
+    assert_eq!(play(10, late(10, 0)), full);
+    assert_eq!(play(20, late(20, 3)), full, "nobody has answered");
+    assert_eq!(play(30, late(30, 2)), full, "nobody has answered where kubelet has a threshold");
+    let mut unread = on_root(40, space(10, 900));
+    unread.thresholds.reading = Reading::failed("no answer for 10 s");
+    assert_eq!(play(40, unread), full, "its thresholds could not be read");
+    let unasked = Samples { thresholds: Default::default(), ..on_root(45, space(10, 900)) };
+    assert_eq!(play(45, unasked), full, "started anew, nobody has asked yet");
+    let mut none = on_root(50, space(10, 900));
+    none.thresholds.reading = Reading::absent("no kubelet is set up here");
+    assert_eq!(play(50, none), ["FilesystemFull / advice"], "no kubelet: the room is judged without it");
 }
 
 #[test]

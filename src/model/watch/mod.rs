@@ -21,7 +21,7 @@ pub use logging::{JOURNALD, JournalSetup, LogFile, LogReader, LogWriter, Logging
 pub use mounts::{Answer, ExtErrors, Mount, Place, Space};
 pub use node::{CpuTimes, NodePressure, Pressure, Stall, Thresholds};
 pub use nvme::{Bin, EbsPage, Histogram, NvmeController, NvmeModel, Smart};
-pub use outside::{GroupUse, OutsidePods, Reserved};
+pub use outside::{GroupUse, Offer, OutsidePods, Part, Reserved};
 pub use resources::{
     Allowances, ClockState, Conntrack, Daemon, FileTable, GroupTasks, Image, Memory, Tasks, UnitState,
 };
@@ -109,6 +109,8 @@ pub struct Samples {
     pub allowances: Sampled<Vec<Allowances>>,
     /// Units that the node cannot do without.
     pub units: Sampled<Vec<UnitState>>,
+    /// What the Node offers to pods, where there is an API server that shows it.
+    pub offer: Sampled<Offer>,
     /// What is used outside of pods.
     pub outside_pods: Sampled<OutsidePods>,
     /// The kernel's clock.

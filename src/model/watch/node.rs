@@ -59,6 +59,12 @@ pub struct CpuTimes {
 pub struct Thresholds {
     /// Signal (`nodefs.available`, `nodefs.inodesFree`, `imagefs.available`, `imagefs.inodesFree`) to kubelet's text, such as `10%` or `1Gi`.
     pub hard: std::collections::BTreeMap<String, String>,
+    /// The same for memory (`memory.available`).
+    #[serde(default)]
+    pub memory: Option<String>,
+    /// Whether whole CPUs are set aside (reservedSystemCPUs), in place of what is reserved of CPU time.
+    #[serde(default)]
+    pub whole_cpus: bool,
     /// What it keeps for the system and for itself; failed where it would refuse what is written there.
     pub reserved: Reading<Reserved>,
     /// Where the thresholds are from, for a person.
@@ -69,6 +75,8 @@ impl Default for Thresholds {
     fn default() -> Self {
         Self {
             hard: std::collections::BTreeMap::new(),
+            memory: None,
+            whole_cpus: false,
             reserved: Reading::absent("not looked at yet"),
             from: String::new(),
         }

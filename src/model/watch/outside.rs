@@ -17,10 +17,32 @@ pub struct GroupUse {
     pub working_set_bytes: u64,
 }
 
+/// What a part of the node uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Part {
+    /// As in [`GroupUse`].
+    pub held_bytes: u64,
+    /// CPU time since boot, where it is counted.
+    pub cpu_us: Option<u64>,
+    /// Processes and threads, where they are counted.
+    pub tasks: Option<u64>,
+    /// The kernel's high-water mark of memory, page cache and all, where it keeps one.
+    pub peak_bytes: Option<u64>,
+}
+
 /// Everything on the node that is no pod.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OutsidePods {
+    /// kubelet and the container runtime.
+    pub kube: Part,
+    /// All the rest of it.
+    pub system: Part,
+    /// Pods that have a cgroup...
+    pub pods: u32,
+    /// ...and their containers, those that only hold a pod together as well.
+    pub containers: u32,
     /// The topmost cgroups but those of pods; together they are all of it.
     pub groups: Vec<GroupUse>,
     /// The largest cgroups directly beneath them, the largest first; read only where the sum is near to what is reserved.
@@ -32,6 +54,16 @@ impl OutsidePods {
     pub fn held_bytes(&self) -> u64 {
         self.groups.iter().fold(0, |sum, group| sum.saturating_add(group.held_bytes))
     }
+}
+
+/// What the Node says that pods may use, and of what: quantities by resource, as the API server has them.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Offer {
+    /// What kubelet counts as the machine.
+    pub capacity: std::collections::BTreeMap<String, String>,
+    /// What it leaves to pods.
+    pub allocatable: std::collections::BTreeMap<String, String>,
 }
 
 /// What kubelet keeps from pods, as it will read it.

@@ -72,11 +72,7 @@ mod tests {
     #[test]
     fn interfaces_of_the_driver_are_asked_and_no_others() {
         let root = tempfile::tempdir().unwrap();
-        let put = |path: &str, text: &str| {
-            let file = root.path().join(path);
-            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-            std::fs::write(file, text).unwrap();
-        };
+        let put = |path: &str, text: &str| crate::host::made::put(root.path(), path, text);
         let host = Host::new(root.path()).unwrap();
         let why = |reading: Reading<Vec<Allowances>>| reading.origin().to_owned();
         assert!(why(read(&host)).contains("no ena driver"));

@@ -173,11 +173,7 @@ mod tests {
     #[test]
     fn the_main_process_is_found_followed_and_counted() {
         let root = tempfile::tempdir().unwrap();
-        let put = |path: &str, text: &str| {
-            let file = root.path().join(path);
-            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-            std::fs::write(file, text).unwrap();
-        };
+        let put = |path: &str, text: &str| crate::host::made::put(root.path(), path, text);
         let process = |pid: u32, name: &str, start: u32, table: u32| {
             put(
                 &format!("proc/{pid}/stat"),

@@ -123,11 +123,7 @@ mod tests {
     #[test]
     fn partitions_lvm_raid_and_loops_end_at_their_disks() {
         let root = tempfile::tempdir().unwrap();
-        let put = |path: &str, text: &str| {
-            let file = root.path().join("sys/block").join(path);
-            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-            std::fs::write(file, text).unwrap();
-        };
+        let put = |path: &str, text: &str| crate::host::made::put(&root.path().join("sys/block"), path, text);
         let disk = |dir: &str, dev: &str, size: &str| {
             put(&format!("{dir}/dev"), dev);
             put(&format!("{dir}/size"), size);

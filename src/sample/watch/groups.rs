@@ -134,11 +134,7 @@ mod tests {
     #[test]
     fn leaves_and_inner_cgroups_stand_for_themselves() {
         let root = tempfile::tempdir().unwrap();
-        let put = |path: &str, text: &str| {
-            let file = root.path().join("sys/fs/cgroup").join(path);
-            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-            std::fs::write(file, text).unwrap();
-        };
+        let put = |path: &str, text: &str| crate::host::made::put(&root.path().join("sys/fs/cgroup"), path, text);
         put("cgroup.controllers", "cpu io memory\n");
         put("io.stat", "8:0 rbytes=9 wbytes=9 rios=9 wios=9 dbytes=0 dios=0\n");
         put("kubepods.slice/io.stat", "8:0 rbytes=3 wbytes=0 rios=1 wios=0 dbytes=0 dios=0\n");

@@ -1,10 +1,10 @@
 //! What may wait for a disk for ever: asked by probe children, one request each, or directly where the machine is a recording.
 //! It refuses to ask again what is still unanswered.
 
+mod question;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-
-use serde::{Deserialize, Serialize};
 
 use super::{allowances, image, journal, logging, nvme, pods, units};
 use crate::host::Host;
@@ -16,6 +16,7 @@ use crate::model::watch::{
 };
 
 pub use super::nvme::Pages;
+pub use question::{Request, Response};
 
 /// The node's own directories, and Amazon's pages.
 const OFTEN_MS: u64 = 10_000;
@@ -45,87 +46,6 @@ const MAY_WAIT: [&str; 12] =
     ["btrfs", "zfs", "bcachefs", "nfs", "nfs4", "cifs", "smb3", "ceph", "9p", "lustre", "glusterfs", "virtiofs"];
 /// Images: always full, never written.
 const IMAGES: [&str; 4] = ["squashfs", "iso9660", "erofs", "cramfs"];
-
-/// One question.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(tag = "ask", rename_all = "camelCase")]
-pub enum Request {
-    /// What is at a directory.
-    Look {
-        /// The directory.
-        path: String,
-        /// What it is for, as in [`Place`].
-        role: String,
-    },
-    /// The names of pods, from their log directories.
-    PodNames,
-    /// A controller's log pages.
-    Nvme {
-        /// Such as `nvme0`.
-        controller: String,
-    },
-    /// kubelet's eviction thresholds, from its configuration.
-    Thresholds,
-    /// What is installed.
-    Image,
-    /// Syslog daemons, journald's settings, and who reads their files.
-    Logging,
-    /// What the cloud's network interfaces count of their allowances.
-    Allowances,
-    /// Units that the node cannot do without.
-    Units,
-    /// Counts of the journal's own index.
-    Journal,
-}
-
-/// Its answer, of the same name.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "answer", content = "is", rename_all = "camelCase")]
-pub enum Response {
-    /// To [`Request::Look`].
-    Looked(Answer),
-    /// To [`Request::PodNames`].
-    PodNames(Reading<Vec<PodName>>),
-    /// To [`Request::Nvme`].
-    Nvme(Pages),
-    /// To [`Request::Thresholds`].
-    Thresholds(Reading<Thresholds>),
-    /// To [`Request::Image`].
-    Image(Reading<Image>),
-    /// To [`Request::Logging`].
-    Logging(Reading<Logging>),
-    /// To [`Request::Allowances`].
-    Allowances(Reading<Vec<Allowances>>),
-    /// To [`Request::Units`].
-    Units(Reading<Vec<UnitState>>),
-    /// To [`Request::Journal`].
-    Journal(Reading<Journal>),
-}
-
-impl Request {
-    /// What a stuck answer would be stuck at: only one request per mount point or device may be outstanding.
-    pub fn stuck_at(&self, mounts: &[Mount]) -> String {
-        match self {
-            Self::Look { path, .. } => mount_of(mounts, path).to_owned(),
-            Self::PodNames => mount_of(mounts, "/var/log/pods").to_owned(),
-            Self::Nvme { controller } => controller.clone(),
-            Self::Thresholds => mount_of(mounts, "/etc/kubernetes").to_owned(),
-            Self::Image => mount_of(mounts, "/usr/lib/modules").to_owned(),
-            Self::Logging | Self::Journal => mount_of(mounts, "/var/log/journal").to_owned(),
-            Self::Allowances => "the network interfaces".to_owned(),
-            Self::Units => "systemd".to_owned(),
-        }
-    }
-}
-
-/// The mount point that a path lies beneath, by the longest name.
-fn mount_of<'a>(mounts: &'a [Mount], path: &str) -> &'a str {
-    let holds = |point: &str| {
-        point == "/" || path.strip_prefix(point).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    };
-    let points = mounts.iter().map(|mount| mount.point.as_str()).filter(|point| holds(point));
-    points.max_by_key(|point| point.len()).unwrap_or("/")
-}
 
 /// Answers questions, in a probe child. `thresholds` is what the caller knows of kubelet's configuration.
 pub fn answer(host: &Host, requests: &[Request], thresholds: impl Fn(&Host) -> Reading<Thresholds>) -> Vec<Response> {
@@ -206,6 +126,11 @@ impl Pending {
         Self { own: OWN.iter().map(|(role, at)| ((*role).to_owned(), path(role, at))).collect(), ..Self::default() }
     }
 
+    /// Everything is due at once.
+    pub fn ask_again(&mut self) {
+        self.asked.clear();
+    }
+
     /// What is due now; it counts as outstanding until it is answered or refused.
     pub fn due(&mut self, samples: &Samples, at: Mono, wants: Wants) -> Vec<Request> {
         let mut due = Vec::new();
@@ -215,6 +140,7 @@ impl Pending {
         if samples.mounts.value().is_some() {
             self.forget(&all);
         }
+        self.expect(&all);
         for (request, every) in all {
             let asked = self.asked.get(&request);
             if self.outstanding.contains(&request) || asked.is_some_and(|asked| at.since_ms(*asked) < every) {
@@ -249,7 +175,9 @@ impl Pending {
         if wants.contributors {
             all.push((Request::PodNames, SELDOM_MS));
         }
-        all.extend([(Request::Thresholds, HOURLY_MS), (Request::Image, HOURLY_MS), (Request::Logging, MINUTES_MS)]);
+        all.push((Request::Thresholds, hourly(&samples.thresholds)));
+        all.push((Request::Image, hourly(&samples.image)));
+        all.push((Request::Logging, MINUTES_MS));
         all.push((Request::Journal, seldom(&samples.journal)));
         all.push((Request::Allowances, seldom(&samples.allowances)));
         all.push((Request::Units, seldom(&samples.units)));
@@ -269,6 +197,17 @@ impl Pending {
         self.places_changed |= before != self.places.len();
     }
 
+    /// A directory that nobody has answered about yet is known to be one: after a restart, what was found there before must not seem to be over.
+    fn expect(&mut self, all: &[(Request, u64)]) {
+        for (request, _) in all {
+            if let Request::Look { path, role } = request
+                && !self.places.contains_key(path)
+            {
+                self.place(path, role, Answer::NotAsked { why: "no probe has answered yet".to_owned() });
+            }
+        }
+    }
+
     /// A probe has answered.
     pub fn answered(&mut self, request: &Request, response: Response) {
         self.outstanding.remove(request);
@@ -285,6 +224,14 @@ impl Pending {
             (request, _) => {
                 self.not_asked(request, "the probe answered another question; this is a bug of node-steward")
             }
+        }
+    }
+
+    /// Something was mounted or unmounted since these were asked in one go: nobody knows at which of them it hangs, and each is asked where it is now.
+    pub fn ask_apart(&mut self, requests: &[Request]) {
+        for request in requests {
+            self.asked.remove(request);
+            self.not_asked(request, "what is mounted there has changed since it was asked");
         }
     }
 
@@ -358,6 +305,11 @@ fn seldom<T>(known: &Sampled<T>) -> u64 {
     if absent { HOURLY_MS } else { SELDOM_MS }
 }
 
+/// Once an hour, and sooner where the last answer was none: those who need it would be blind, or go by an old one, for the rest of the hour.
+fn hourly<T>(known: &Sampled<T>) -> u64 {
+    if matches!(known.reading, Reading::Failed { .. }) { MINUTES_MS } else { HOURLY_MS }
+}
+
 /// One mount point per file system that a disk, a network or a program stands behind: the one that shows most of it.
 fn mount_points(mounts: &[Mount]) -> Vec<&str> {
     let waits = |mount: &&Mount| {
@@ -377,103 +329,4 @@ fn mount_points(mounts: &[Mount]) -> Vec<&str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    fn samples() -> Samples {
-        let mut mounts = Vec::new();
-        super::super::mounts::parse(
-            "1 0 259:1 / / rw - xfs /dev/a rw\n2 1 259:1 /var/x /var/lib/kubelet/pods/u/volume-subpaths/y rw - xfs /dev/a rw\n\
-             3 1 0:20 / /proc rw - proc proc rw\n4 1 259:2 / /var/lib/kubelet rw - ext4 /dev/b rw\n5 1 259:3 / /data rw - ext4 /dev/c rw\n\
-             6 1 0:50 / /nfs rw - nfs4 host:/x rw\n7 1 7:0 / /snap/x ro - squashfs /dev/loop0 ro\n8 1 0:51 / /f rw - fuse.sshfs x rw\n",
-            &mut mounts,
-        )
-        .unwrap();
-        Samples { mounts: Sampled::at(Mono(1), Reading::fresh(mounts, "test")), ..Samples::default() }
-    }
-
-    #[test]
-    fn one_look_a_file_system_and_none_twice_at_a_time() {
-        let samples = samples();
-        let mut pending = Pending::new("/var/lib/kubelet");
-        let due = pending.due(&samples, Mono(1000), Wants::default());
-        let paths: Vec<_> = due
-            .iter()
-            .filter_map(|r| match r {
-                Request::Look { path, .. } => Some(path.as_str()),
-                _ => None,
-            })
-            .collect();
-        assert_eq!(&paths[..2], ["/", "/var/lib/kubelet"]);
-        assert_eq!(&paths[7..], ["/data", "/f", "/nfs"]);
-        assert!(due.contains(&Request::Thresholds) && !due.contains(&Request::PodNames));
-        assert!(pending.due(&samples, Mono(100_000), Wants::default()).is_empty(), "all are outstanding");
-        let data = Request::Look { path: "/data".to_owned(), role: "mount".to_owned() };
-        pending.stuck(&data, 5000);
-        let guarded = pending.take(KernelLog::default());
-        assert_eq!(guarded.places.unwrap()[0].answer, Answer::Stuck { for_ms: 5000 });
-        assert_eq!(pending.take(KernelLog::default()).places, None, "nothing new");
-        pending.answered(&data, Response::Looked(Answer::Missing));
-        pending.answered(&due[0], Response::Looked(Answer::Missing));
-        let again = pending.due(&samples, Mono(20_000), Wants::default());
-        assert_eq!(again, [due[0].clone()], "others are asked less often");
-        let wants = Wants { contributors: true, ..Wants::default() };
-        assert!(pending.due(&samples, Mono(70_000), wants).contains(&data));
-    }
-
-    #[test]
-    fn what_is_unmounted_is_forgotten() {
-        let mut samples = samples();
-        let mut pending = Pending::new("/var/lib/kubelet");
-        for request in pending.due(&samples, Mono(1), Wants::default()) {
-            pending.not_asked(&request, "busy");
-        }
-        let before = pending.take(KernelLog::default()).places.unwrap();
-        assert!(before.iter().any(|place| place.path == "/nfs"));
-        samples.mounts = Sampled::at(Mono(2), Reading::failed("unreadable"));
-        pending.due(&samples, Mono(2), Wants::default());
-        assert_eq!(pending.take(KernelLog::default()).places, None, "an unreadable table says nothing");
-        samples.mounts = Sampled::at(Mono(2), Reading::fresh(Vec::new(), "test"));
-        pending.due(&samples, Mono(2), Wants::default());
-        let after = pending.take(KernelLog::default()).places.unwrap();
-        assert_eq!(after.len(), 7, "{after:?}");
-    }
-
-    #[test]
-    fn requests_and_answers_cross_a_pipe() {
-        let samples = samples();
-        let mounts = samples.mounts.value().unwrap();
-        for (request, at) in [
-            (
-                Request::Look { path: "/var/lib/kubelet/pods".to_owned(), role: "kubelet".to_owned() },
-                "/var/lib/kubelet",
-            ),
-            (Request::Look { path: "/database".to_owned(), role: "mount".to_owned() }, "/"),
-            (Request::PodNames, "/"),
-            (Request::Nvme { controller: "nvme0".to_owned() }, "nvme0"),
-            (Request::Thresholds, "/"),
-            (Request::Image, "/"),
-            (Request::Logging, "/"),
-            (Request::Allowances, "the network interfaces"),
-            (Request::Units, "systemd"),
-            (Request::Journal, "/"),
-        ] {
-            assert_eq!(request.stuck_at(mounts), at);
-            let line = serde_json::to_string(&request).unwrap();
-            assert_eq!(serde_json::from_str::<Request>(&line).unwrap(), request);
-        }
-        for response in [
-            Response::Looked(Answer::Refused { errno: 5, why: "I/O error".to_owned() }),
-            Response::PodNames(Reading::absent("none")),
-            Response::Nvme(Pages::failed("x")),
-            Response::Thresholds(Reading::fresh(Thresholds::default(), "y")),
-            Response::Image(Reading::fresh(Image::default(), "z")),
-            Response::Logging(Reading::fresh(Logging::default(), "z")),
-            Response::Allowances(Reading::fresh(vec![Allowances::default()], "n")),
-            Response::Units(Reading::fresh(vec![UnitState::default()], "u")),
-            Response::Journal(Reading::fresh(Journal::default(), "z")),
-        ] {
-            let line = serde_json::to_string(&response).unwrap();
-            assert_eq!(serde_json::from_str::<Response>(&line).unwrap(), response, "{line}");
-        }
-    }
-}
+mod tests;

@@ -3,8 +3,7 @@
 
 use std::path::Path;
 
-use super::raw::word;
-use crate::host::Host;
+use crate::host::{Host, HostResult};
 use crate::model::Reading;
 use crate::model::watch::Image;
 
@@ -13,24 +12,35 @@ const STAMPS: [&str; 2] = ["/etc/node-steward/image-built", "/usr/lib/node-stewa
 
 /// Reads them all.
 pub(super) fn read(host: &Host) -> Reading<Image> {
-    let Some(running) = word(host, "/proc/sys/kernel/osrelease") else {
-        return Reading::absent("there is no /proc/sys/kernel/osrelease");
-    };
-    let release = ["/etc/os-release", "/usr/lib/os-release"].into_iter().find_map(|path| word(host, path));
-    let release = release.unwrap_or_default();
-    let kernels = match kernels(host) {
-        Ok(kernels) => kernels,
-        Err(why) => return Reading::failed(why),
-    };
-    let image = Image {
+    match look(host) {
+        Ok(Some(image)) => Reading::fresh(image, "os-release, /lib/modules"),
+        Ok(None) => Reading::absent("there is no /proc/sys/kernel/osrelease"),
+        Err(error) => Reading::failed(error.to_string()),
+    }
+}
+
+/// A file that is there and cannot be read is no word that all is well.
+fn look(host: &Host) -> HostResult<Option<Image>> {
+    let Some(running) = host.read_text(Path::new("/proc/sys/kernel/osrelease"))? else { return Ok(None) };
+    let release = first(host, ["/etc/os-release", "/usr/lib/os-release"])?;
+    Ok(Some(Image {
         os: value(&release, "PRETTY_NAME").unwrap_or_default(),
         support_end: value(&release, "SUPPORT_END").unwrap_or_default(),
-        built: STAMPS.into_iter().find_map(|path| word(host, path)).unwrap_or_default(),
+        built: first(host, STAMPS)?,
         running,
-        kernels,
-        reboot_required: reboot_required(host),
-    };
-    Reading::fresh(image, "os-release, /lib/modules")
+        kernels: kernels(host)?,
+        reboot_required: reboot_required(host)?,
+    }))
+}
+
+/// The text of the first that is there; empty where none is.
+fn first(host: &Host, paths: [&str; 2]) -> HostResult<String> {
+    for path in paths {
+        if let Some(text) = host.read_text(Path::new(path))? {
+            return Ok(text);
+        }
+    }
+    Ok(String::new())
 }
 
 /// A value of os-release(5), without quotes.
@@ -40,30 +50,32 @@ fn value(release: &str, key: &str) -> Option<String> {
 }
 
 /// Nothing where there is no list of them, as with kernels that are part of an image.
-fn kernels(host: &Host) -> Result<Option<Vec<String>>, String> {
+fn kernels(host: &Host) -> HostResult<Option<Vec<String>>> {
     for dir in ["/usr/lib/modules", "/lib/modules"] {
-        let Some(names) = host.list_dirs(Path::new(dir)).map_err(|error| error.to_string())? else { continue };
-        let bootable = |name: &String| {
-            let files = [format!("{dir}/{name}/vmlinuz"), format!("/boot/vmlinuz-{name}")];
-            files.iter().any(|file| host.exists(Path::new(file)))
-        };
-        let mut names: Vec<String> = names.into_iter().filter(bootable).collect();
-        names.sort();
-        return Ok(Some(names));
+        let Some(names) = host.list_dirs(Path::new(dir))? else { continue };
+        let mut bootable = Vec::new();
+        for name in names {
+            let there = |file: String| host.facts(Path::new(&file)).map(|facts| facts.is_some());
+            if there(format!("{dir}/{name}/vmlinuz"))? || there(format!("/boot/vmlinuz-{name}"))? {
+                bootable.push(name);
+            }
+        }
+        bootable.sort();
+        return Ok(Some(bootable));
     }
     Ok(None)
 }
 
 /// Debian's and Ubuntu's packages leave word.
-fn reboot_required(host: &Host) -> Option<Vec<String>> {
-    if !host.exists(Path::new("/run/reboot-required")) {
-        return None;
+fn reboot_required(host: &Host) -> HostResult<Option<Vec<String>>> {
+    if host.facts(Path::new("/run/reboot-required"))?.is_none() {
+        return Ok(None);
     }
-    let packages = word(host, "/run/reboot-required.pkgs").unwrap_or_default();
+    let packages = host.read_text(Path::new("/run/reboot-required.pkgs"))?.unwrap_or_default();
     let mut packages: Vec<String> = packages.lines().map(str::to_owned).collect();
     packages.sort();
     packages.dedup();
-    Some(packages)
+    Ok(Some(packages))
 }
 
 #[cfg(test)]
@@ -74,11 +86,7 @@ mod tests {
     #[test]
     fn kernels_that_can_be_booted_are_listed() {
         let root = tempfile::tempdir().unwrap();
-        let put = |path: &str, text: &str| {
-            let file = root.path().join(path);
-            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-            std::fs::write(file, text).unwrap();
-        };
+        let put = |path: &str, text: &str| crate::host::made::put(root.path(), path, text);
         let host = Host::new(root.path()).unwrap();
         assert!(matches!(read(&host), Reading::Absent { .. }));
         put("proc/sys/kernel/osrelease", "6.1.0-1-amd64\n");
@@ -99,5 +107,9 @@ mod tests {
         );
         assert_eq!(image.kernels.as_deref().unwrap(), ["6.1.0-1-amd64", "6.1.2"]);
         assert_eq!(image.reboot_required.as_deref().unwrap(), ["libc6", "linux-image"]);
+        put(".recorded/errno.json", "{\"/etc/os-release\": 5}");
+        let host = Host::new(root.path()).unwrap();
+        let Reading::Failed { why } = read(&host) else { panic!("an error is no system without an end of support") };
+        assert!(why.contains("/etc/os-release"), "{why}");
     }
 }

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::raw::{bad_line, number, word};
+use super::raw::{bad_line, word};
 use crate::host::Host;
 use crate::model::Reading;
 use crate::model::time::Mono;
@@ -97,8 +97,8 @@ impl Source {
         for root in hierarchies(mounts) {
             for group in GROUPS {
                 let dir = format!("{root}{group}");
-                // Most say "max".
-                if number::<u64>(host, &format!("{dir}/pids.max")).is_some() {
+                // Most say "max"; one that cannot be read is asked at each look, which says so.
+                if !matches!(limit(host, &dir), Ok(None)) {
                     self.limited.push((dir, group));
                 }
             }
@@ -114,13 +114,17 @@ impl Source {
         let (Some(pid_max), Some(threads_max)) = (file("pid_max")?, file("threads-max")?) else {
             return Ok(Reading::absent("there is no /proc/sys/kernel/pid_max or threads-max"));
         };
-        let group = |(dir, path): &(String, &'static str)| {
-            // A cgroup that goes away in between is left out.
-            let (tasks, max) =
-                (number(host, &format!("{dir}/pids.current"))?, number(host, &format!("{dir}/pids.max"))?);
-            Some(GroupTasks { path: (*path).to_owned(), tasks, max })
-        };
-        let groups = self.limited.iter().filter_map(group).collect();
+        let mut groups = Vec::with_capacity(self.limited.len());
+        for (dir, path) in &self.limited {
+            // A cgroup that has gone, or has no limit any more, is left out; one that cannot be read is not taken for one with room.
+            let (current, max) = (needed(host, &format!("{dir}/pids.current")), limit(host, dir));
+            match current.and_then(|current| Ok(current.zip(max?))) {
+                Ok(Some((tasks, max))) => groups.push(GroupTasks { path: (*path).to_owned(), tasks, max }),
+                Ok(None) => {}
+                Err(_) if !host.exists(Path::new(dir)) => {}
+                Err(why) => return Err(why),
+            }
+        }
         Ok(Reading::fresh(Tasks { tasks, pid_max, threads_max, groups }, "/proc/loadavg"))
     }
 }
@@ -135,6 +139,15 @@ fn hierarchies(mounts: &[Mount]) -> Vec<String> {
 /// The number of all tasks, of `0.32 0.77 2.20 1/118 23885`.
 fn running(load: &str) -> Option<u64> {
     load.split_ascii_whitespace().nth(3)?.split_once('/')?.1.parse().ok()
+}
+
+/// The limit of a cgroup, given its directory; nothing where it has none, or is gone.
+fn limit(host: &Host, dir: &str) -> Result<Option<u64>, String> {
+    let path = format!("{dir}/pids.max");
+    match host.read_text(Path::new(&path)).map_err(|error| error.to_string())? {
+        Some(text) if text != "max" => text.parse().map(Some).map_err(|_| format!("{path}: {text:?} is not a number")),
+        _ => Ok(None),
+    }
 }
 
 /// A file that holds one number; nothing where there is none.
@@ -171,11 +184,7 @@ mod tests {
     #[test]
     fn limits_are_found_where_there_are_any() {
         let root = tempfile::tempdir().unwrap();
-        let put = |path: &str, text: &str| {
-            let file = root.path().join(path);
-            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-            std::fs::write(file, text).unwrap();
-        };
+        let put = |path: &str, text: &str| crate::host::made::put(root.path(), path, text);
         let host = Host::new(root.path()).unwrap();
         let mut mounts = Vec::new();
         super::super::mounts::parse("1 0 0:20 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n2 0 0:21 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids\n", &mut mounts)
@@ -199,6 +208,15 @@ mod tests {
             tasks.groups.iter().map(|group| format!("{} {} {}", group.path, group.tasks, group.max)).collect();
         assert_eq!(seen, ["/system.slice 30 400", "/kubepods 999 1000"]);
         assert_eq!((tasks.tasks, tasks.pid_max, tasks.threads_max), (200, 32_768, 100_000));
+        // Gone in between; then one that is there and tells nothing.
+        std::fs::remove_dir_all(root.path().join("sys/fs/cgroup/pids/kubepods")).unwrap();
+        source.tasks(&host, Mono(70_001), &mounts, &mut slot);
+        assert_eq!(slot.value().unwrap().groups.len(), 1);
+        put("sys/fs/cgroup/system.slice/pids.current", "\n");
+        source.tasks(&host, Mono(70_001), &mounts, &mut slot);
+        let Reading::Failed { why } = &slot.reading else { panic!("{slot:?}") };
+        assert!(why.contains("system.slice/pids.current"), "{why}");
+        put("sys/fs/cgroup/system.slice/pids.current", "30\n");
         put("proc/sys/kernel/pid_max", "many\n");
         source.tasks(&host, Mono(70_001), &mounts, &mut slot);
         assert!(matches!(slot.reading, Reading::Failed { .. }));

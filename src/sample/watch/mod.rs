@@ -16,6 +16,7 @@ pub mod logging;
 mod mounts;
 mod nvme;
 mod outside;
+mod parts;
 mod pods;
 mod pressure;
 mod processes;
@@ -30,7 +31,7 @@ mod writers;
 use crate::host::Host;
 use crate::model::Reading;
 use crate::model::time::Mono;
-use crate::model::watch::{KernelLog, Sampled, Samples, Thresholds, Wants};
+use crate::model::watch::{KernelLog, Offer, Sampled, Samples, Thresholds, Wants};
 use guarded::{Guarded, Pending};
 use raw::{Came, Raw};
 pub use sources::sources;
@@ -48,6 +49,9 @@ pub struct Watcher {
     pressure: pressure::Source,
     cpu: Raw,
     mounts: Raw,
+    mounts_read: Option<Mono>,
+    /// The table is another one than at the look before.
+    mounted: bool,
     ext_names: Option<Vec<String>>,
     ext_failed: Option<String>,
     nvme_read: Option<Mono>,
@@ -69,6 +73,23 @@ impl Watcher {
     /// What was read last.
     pub fn samples(&self) -> &Samples {
         &self.samples
+    }
+
+    /// What the Node offers, from whoever sees it.
+    pub fn told(&mut self, offer: Sampled<Offer>) {
+        self.samples.offer = offer;
+    }
+
+    /// What is mounted, which the look of the same moment takes over.
+    pub fn look_at_mounts(&mut self, host: &Host, at: Mono) {
+        let (mounts, absent) = (&mut self.samples.mounts, "there is no /proc/self/mountinfo");
+        self.mounted |= self.mounts.keep((host, at), mounts::PATH, mounts, absent, mounts::parse) != Came::Same;
+        self.mounts_read = Some(at);
+    }
+
+    /// The next look reads everything, also what is not due.
+    pub fn look_again(&mut self) {
+        (self.devices_read, self.nvme_read, self.groups_checked, self.mounted) = (None, None, None, true);
     }
 
     /// One look, at the moment `at`, with what came through the guard since the last one.
@@ -112,18 +133,15 @@ impl Watcher {
             diskstats::parse,
         );
         self.cpu.keep(door, cpu::PATH, &mut samples.cpu, "there is no /proc/stat", cpu::parse);
-        let mounted = self.mounts.keep(
-            door,
-            mounts::PATH,
-            &mut samples.mounts,
-            "there is no /proc/self/mountinfo",
-            mounts::parse,
-        );
+        if self.mounts_read != Some(at) {
+            self.look_at_mounts(host, at);
+        }
+        let mounted = std::mem::take(&mut self.mounted);
         self.devices(host, at);
         let table = self.samples.mounts.value().map_or(&[][..], Vec::as_slice);
         let root = groups::root(table);
         self.pressure.read(host, at, root, &mut self.samples.pressure);
-        self.ext4(host, at, mounted != Came::Same);
+        self.ext4(host, at, mounted);
         self.resources.read(host, at, &mut self.samples);
         self.contributors(host, at, wants.contributors);
         self.samples.tasks.taken = if wants.blocked_tasks { at } else { self.samples.tasks.taken };

@@ -30,10 +30,6 @@ pub struct Pages {
 }
 
 impl Pages {
-    pub(super) fn absent(why: &str) -> Self {
-        Self { stats: Reading::absent(why), smart: Reading::absent(why) }
-    }
-
     pub(super) fn failed(why: &str) -> Self {
         Self { stats: Reading::failed(why), smart: Reading::failed(why) }
     }
@@ -59,7 +55,8 @@ fn controller(host: &Host, name: String, before: &[NvmeController]) -> NvmeContr
     let same = |one: &&NvmeController| one.name == name && one.model_name == model_name && one.volume == volume;
     let (pages_taken, pages) = match before.iter().find(same) {
         Some(one) => (one.pages_taken, Pages { stats: one.ebs.clone(), smart: one.smart.clone() }),
-        None => (Mono(0), Pages::absent("not asked yet")),
+        // Not absent: what an earlier run of this boot has found there is not over before somebody has looked again.
+        None => (Mono(0), Pages::failed("no probe has answered yet")),
     };
     NvmeController {
         state: file("state"),

@@ -3,11 +3,12 @@
 
 use std::path::Path;
 
+use super::parts::{self, Counts};
 use super::raw::{Came, Raw, bad_line, number, text};
 use crate::host::Host;
 use crate::model::Reading;
 use crate::model::time::Mono;
-use crate::model::watch::{GroupUse, Mount, OutsidePods, Sampled, Thresholds};
+use crate::model::watch::{GroupUse, Mount, OutsidePods, Part, Sampled, Thresholds};
 
 /// From one look to the next.
 const EVERY_MS: u64 = 60_000;
@@ -29,6 +30,9 @@ pub(super) struct Source {
     root: Option<Root>,
     /// Names of the topmost cgroups.
     top: Vec<String>,
+    /// The kube daemons' units among all others.
+    units: Vec<&'static str>,
+    counts: Counts,
 }
 
 /// The hierarchy that counts memory.
@@ -62,6 +66,8 @@ impl Source {
                     return;
                 }
             };
+            self.units = self.root.as_ref().map_or_else(Vec::new, |root| parts::kube_units(host, &root.point));
+            self.counts = Counts::of(mounts);
             self.looked = Some(at);
         }
         let Some(root) = self.root.clone() else {
@@ -86,16 +92,33 @@ impl Source {
 
     fn look(&mut self, host: &Host, root: &Root, whole: bool, reserved: Option<u64>) -> Result<OutsidePods, String> {
         let mut seen = OutsidePods::default();
-        for path in std::mem::take(&mut self.top) {
-            let group = self.group(host, root, path.clone());
-            self.top.push(path);
-            seen.groups.extend(group?);
+        let (mut kube, mut system): (Option<Part>, Option<Part>) = (None, None);
+        for path in self.top.clone() {
+            let Some(group) = self.group(host, root, path)? else { continue };
+            let part = self.part(host, root, &group);
+            let sum = if parts::is_kube(&group.path) { &mut kube } else { &mut system };
+            *sum = Some(sum.map_or(part, |sum| parts::add(sum, part)));
+            seen.groups.push(group);
         }
+        for unit in self.units.clone() {
+            let Some(group) = self.group(host, root, unit.to_owned())? else { continue };
+            let part = self.part(host, root, &group);
+            kube = Some(kube.map_or(part, |sum| parts::add(sum, part)));
+            system = system.map(|sum| parts::without(sum, part));
+        }
+        (seen.kube, seen.system) = (kube.unwrap_or_default(), system.unwrap_or_default());
+        (seen.pods, seen.containers) = parts::containers(host, &root.point, &PODS)?;
         let near = |reserved: u64| seen.held_bytes().saturating_mul(100) >= reserved.saturating_mul(NEAR_PERCENT);
         if whole || reserved.is_some_and(near) {
             seen.largest = self.largest(host, root, &seen.groups)?;
         }
         Ok(seen)
+    }
+
+    fn part(&self, host: &Host, root: &Root, group: &GroupUse) -> Part {
+        let peak = if root.v2 { "memory.peak" } else { "memory.max_usage_in_bytes" };
+        let peak_bytes = number(host, &format!("{}{}/{peak}", root.point, group.path));
+        Part { peak_bytes, ..self.counts.part(host, &group.path, group.held_bytes) }
     }
 
     fn largest(&mut self, host: &Host, root: &Root, groups: &[GroupUse]) -> Result<Vec<GroupUse>, String> {
@@ -121,7 +144,13 @@ impl Source {
     /// Nothing where it has gone, or does not count memory.
     fn group(&mut self, host: &Host, root: &Root, path: String) -> Result<Option<GroupUse>, String> {
         let usage = if root.v2 { "memory.current" } else { "memory.usage_in_bytes" };
-        let Some(usage) = number::<u64>(host, &format!("{}{path}/{usage}", root.point)) else { return Ok(None) };
+        let usage = format!("{}{path}/{usage}", root.point);
+        let usage: u64 = match host.read_text(Path::new(&usage)) {
+            Ok(Some(text)) => text.parse().map_err(|_| format!("{usage}: {text:?} is not a number"))?,
+            Ok(None) => return Ok(None),
+            Err(_) if !host.exists(Path::new(&usage)) => return Ok(None),
+            Err(error) => return Err(error.to_string()),
+        };
         let file = format!("{}{path}/memory.stat", root.point);
         let caches = match self.raw.read(host, &file) {
             Came::Same | Came::New => {
@@ -206,11 +235,7 @@ mod tests {
     #[test]
     fn pods_are_left_out_and_caches_apart() {
         let root = tempfile::tempdir().unwrap();
-        let put = |path: &str, text: &str| {
-            let file = root.path().join("sys/fs/cgroup").join(path);
-            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-            std::fs::write(file, text).unwrap();
-        };
+        let put = |path: &str, text: &str| crate::host::made::put(&root.path().join("sys/fs/cgroup"), path, text);
         let group = |path: &str, current: u64, inactive: u64, active: u64, slab: u64| {
             put(&format!("{path}/memory.current"), &format!("{}\n", current * MIB));
             let [inactive, active, slab] = [inactive, active, slab].map(|mib| mib * MIB);
@@ -231,6 +256,9 @@ mod tests {
         group("system.slice/a.service", 200, 0, 0, 0);
         group("system.slice/b.service", 300, 100, 0, 0);
         group("runtime.slice", 100, 0, 0, 0);
+        group("system.slice/kubelet.service", 50, 0, 0, 0);
+        put("runtime.slice/memory.peak", &format!("{}\n", 300 * MIB));
+        put("system.slice/kubelet.service/memory.peak", &format!("{}\n", 90 * MIB));
         group("kubepods.slice", 9000, 0, 0, 0);
         put("dev-hugepages.mount/cgroup.procs", "");
         let said = |reading: &Reading<OutsidePods>| {
@@ -242,14 +270,34 @@ mod tests {
             (words(&seen.groups), words(&seen.largest))
         };
         let seen = look(400_000, Some(&reserved(1000)), &mounts);
+        let parts = seen.value().map(|all| (all.kube.held_bytes / MIB, all.system.held_bytes / MIB)).unwrap();
+        assert_eq!(parts, (150, 375), "runtime.slice and kubelet; the rest of system.slice");
+        let peaks = seen.value().map(|all| (all.kube.peak_bytes, all.system.peak_bytes)).unwrap();
+        assert_eq!(peaks, (Some(390 * MIB), None), "an older kernel has none for system.slice");
         let groups = vec!["/runtime.slice 100 100".to_owned(), "/system.slice 425 500".to_owned()];
         assert_eq!(said(&seen), (groups.clone(), Vec::new()));
         assert_eq!(look(430_000, Some(&reserved(10)), &mounts), seen, "not yet");
         let seen = look(460_000, Some(&reserved(580)), &mounts);
-        let largest = ["/system.slice/a.service 200 200", "/system.slice/b.service 200 200", "/runtime.slice 100 100"];
-        assert_eq!(said(&seen), (groups, largest.map(str::to_owned).to_vec()));
-        put("system.slice/memory.stat", "anon 1\n");
-        assert!(matches!(look(520_000, None, &mounts), Reading::Failed { .. }));
+        let largest = [
+            "/system.slice/a.service 200 200",
+            "/system.slice/b.service 200 200",
+            "/runtime.slice 100 100",
+            "/system.slice/kubelet.service 50 50",
+        ];
+        assert_eq!(said(&seen), (groups.clone(), largest.map(str::to_owned).to_vec()));
+        // One look that fails leaves none of them out of the next, whichever it fails at.
+        for (at, (path, current, caches)) in
+            [("runtime.slice", 100, [0; 3]), ("system.slice", 600, [100, 50, 25])].into_iter().enumerate()
+        {
+            let at = 520_000 + u64::try_from(at).unwrap() * 120_000;
+            put(&format!("{path}/memory.stat"), "anon 1\n");
+            assert!(matches!(look(at, None, &mounts), Reading::Failed { .. }));
+            group(path, current, caches[0], caches[1], caches[2]);
+            assert_eq!(said(&look(at + 60_000, None, &mounts)).0, groups);
+        }
+        put("system.slice/memory.current", "\n");
+        let Reading::Failed { why } = look(760_000, None, &mounts) else { panic!("no number is no memory") };
+        assert!(why.contains("system.slice/memory.current"), "{why}");
     }
 
     #[test]

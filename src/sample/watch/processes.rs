@@ -194,11 +194,7 @@ mod tests {
     #[test]
     fn a_reused_id_is_another_process_and_the_busy_show_their_devices() {
         let root = tempfile::tempdir().unwrap();
-        let put = |path: &str, text: &str| {
-            let file = root.path().join("proc").join(path);
-            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-            std::fs::write(file, text).unwrap();
-        };
+        let put = |path: &str, text: &str| crate::host::made::put(&root.path().join("proc"), path, text);
         let io = |bytes: u64| format!("read_bytes: 0\nwrite_bytes: {bytes}\ncancelled_write_bytes: 0\n");
         let stat = |start: u64| format!("7 (dd) R 1 2 2 0 -1 0 1 2 3 4 5 6 7 8 20 0 1 0 {start} 0");
         put("7/io", &io(100));

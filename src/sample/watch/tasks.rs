@@ -97,11 +97,7 @@ mod tests {
     #[test]
     fn threads_are_looked_at_and_those_that_go_on_are_let_go() {
         let root = tempfile::tempdir().unwrap();
-        let put = |path: &str, text: &str| {
-            let file = root.path().join("proc").join(path);
-            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-            std::fs::write(file, text).unwrap();
-        };
+        let put = |path: &str, text: &str| crate::host::made::put(&root.path().join("proc"), path, text);
         let stat = |id: u32, state: char, threads: u32| {
             format!("{id} (con (x) d) {state} 1 2 2 0 -1 0 1 2 3 4 5 6 7 8 20 0 {threads} 0 77 0")
         };

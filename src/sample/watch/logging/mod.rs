@@ -9,7 +9,7 @@ mod text;
 
 use std::path::Path;
 
-use super::raw::Raw;
+use super::raw::{Came, Raw};
 use super::{daemons, mounts, stat};
 use crate::host::Host;
 use crate::model::Reading;
@@ -49,10 +49,14 @@ fn look(host: &Host) -> Result<Logging, String> {
 
 /// Syslog daemons by their units' cgroups: a cgroup has the unit's real name, never an alias.
 fn running(host: &Host) -> Result<Vec<(&'static str, u32, u64)>, String> {
-    let table = text::file(host, mounts::PATH)?.unwrap_or_default();
-    let table: Vec<_> = table.lines().filter_map(mounts::parse_line).collect();
-    let Some(root) = daemons::hierarchy(&table) else { return Ok(Vec::new()) };
     let mut raw = Raw::default();
+    // Longer than any configuration: each container's layers are named in it.
+    let table: Vec<_> = match raw.read(host, mounts::PATH) {
+        Came::Same | Came::New => String::from_utf8_lossy(raw.bytes()).lines().filter_map(mounts::parse_line).collect(),
+        Came::Gone => Vec::new(),
+        Came::Failed(why) => return Err(why),
+    };
+    let Some(root) = daemons::hierarchy(&table) else { return Ok(Vec::new()) };
     let mut found = Vec::new();
     for (unit, name) in SYSLOG_UNITS {
         for slice in ["system.slice", "runtime.slice"] {

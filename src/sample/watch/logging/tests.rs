@@ -245,6 +245,20 @@ fn the_daemon_behind_the_alias_and_who_reads_its_files() {
 }
 
 #[test]
+fn a_node_full_of_containers_has_a_long_table_of_mounts() {
+    let made = Made::new();
+    made.runs("rsyslog.service", "rsyslogd", 71);
+    made.put("etc/rsyslog.conf", "*.* /var/log/syslog\n");
+    let layers = "/var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots/123/fs:".repeat(20);
+    let overlay = format!("7 1 0:50 / /run/x rw - overlay overlay rw,lowerdir={layers}\n").repeat(900);
+    let table = format!("{overlay}1 0 0:20 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n");
+    assert!(table.len() > 1 << 20);
+    made.put("proc/self/mountinfo", &table);
+    made.put(".recorded/told/readers", "[]");
+    assert_eq!(made.read().daemons.len(), 1);
+}
+
+#[test]
 fn journald_is_set_up_by_the_rules_of_its_manual() {
     let made = Made::new();
     let journal = |made: &Made| made.read().journal;

@@ -148,6 +148,9 @@ fn a_recorded_controller_is_read_whole() {
     let host = Host::new(root.path()).unwrap();
     let mut all = controllers(&host, &Reading::absent("before"));
     let Reading::Fresh { value, .. } = &mut all else { panic!() };
+    let unasked =
+        |one: &NvmeController| matches!((&one.ebs, &one.smart), (Reading::Failed { .. }, Reading::Failed { .. }));
+    assert!(value.iter().all(unasked), "what nobody has asked for is not what is not there");
     for one in value {
         let pages = ask(&host, &one.name);
         (one.pages_taken, one.ebs, one.smart) = (Mono(5), pages.stats, pages.smart);

@@ -1,4 +1,4 @@
-//! Small questions to services on this machine, over plain HTTP. It refuses to wait for longer than it was given, and to read long answers.
+//! Small questions over plain HTTP, to services on this machine and to the instance's metadata. It refuses to wait for longer than it was given, and to read long answers.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-const MOST_BODY: usize = 4096;
+const MOST_BODY: usize = 16 << 10;
 
 /// What `asking` comes to, on a runtime of its own, within `budget` in all.
-pub(super) fn ask_within<T>(budget: Duration, asking: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+pub fn ask_within<T>(budget: Duration, asking: impl Future<Output = Result<T, String>>) -> Result<T, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
     let answer =
         runtime.map_err(|error| error.to_string())?.block_on(async { tokio::time::timeout(budget, asking).await });
@@ -21,7 +21,7 @@ pub(super) fn ask_within<T>(budget: Duration, asking: impl Future<Output = Resul
 }
 
 /// One request on a connection of its own; the body of a success, trimmed.
-pub(super) async fn request(
+pub async fn request(
     address: SocketAddr,
     method: Method,
     path: &str,
