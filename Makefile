@@ -24,6 +24,8 @@ bench:
 	benches/watch.sh 600
 	benches/growth.sh 120
 	benches/journal.sh 600
+	tests/e2e/act/latency.sh 200
+	tests/e2e/act/requests.sh 60
 
 # Full lengths: ten times the random kills, the matrix, half an hour of healthy work, and the guest's own cases with the older kubelet too.
 soak: export NODE_STEWARD ?= $(CURDIR)/target/release/node-steward
@@ -35,6 +37,10 @@ soak:
 	tests/e2e/disk/saturation.sh --full
 	tests/e2e/disk/hang.sh
 	NODE_STEWARD="$$(packaging/static.sh)" tests/e2e/disk/hang.sh
+	tests/e2e/act/memory.sh 360
+	tests/e2e/act/client-memory.sh
+	tests/e2e/act/fleet.sh 200
+	tests/e2e/act/older.sh --full
 	tests/e2e/vm/kubelet-verdict.sh --check tests/e2e/vm/cases
 	tests/e2e/vm/kubelet-verdict.sh --old --check tests/e2e/vm/cases
 

@@ -82,7 +82,6 @@ fn every_refusal_has_its_code() {
     };
     expect(served.get("/v2/status"), 404, "unknown_path");
     expect(served.get("/v1/status/"), 404, "unknown_path");
-    expect(served.ask("POST", "/v1/cordon", "", "{}"), 404, "unknown_path");
     let wrong = served.ask("DELETE", "/v1/status", "", "");
     assert!(wrong.1.contains("allow: get, head"), "{wrong:?}");
     expect(wrong, 405, "wrong_method");
@@ -100,6 +99,20 @@ fn every_refusal_has_its_code() {
     assert!(ended.is_empty() || ended.contains("bad_json"), "{ended}");
     assert_eq!(served.ask("POST", "/v1/reload", "", "").0, 200);
     expect(served.ask("POST", "/v1/reload", "", "{}"), 422, "settings_refused");
+
+    for (reason, status, word) in [
+        ("another", 409, "held_by_another"),
+        ("at work", 409, "stands_down"),
+        ("alone", 503, "no_cluster"),
+        ("down", 503, "cluster_failed"),
+        ("drains", 409, "drain_goes_on"),
+    ] {
+        expect(served.ask("POST", "/v1/cordon", "", &format!("{{\"reason\": {reason:?}}}")), status, word);
+    }
+
+    expect(served.get("/v1/drain"), 404, "no_drain");
+    let more = r#"{"name": "GpuLost", "subject": "one more", "severity": "warning", "ttl": "1m"}"#;
+    expect(served.ask("POST", "/v1/problems", "", more), 429, "too_many");
 
     let late = Served::new(Setup { mono: 7_330_001, ..Setup::default() });
     expect(late.get("/healthz"), 503, "turns_late");
@@ -124,6 +137,107 @@ fn every_refusal_has_its_code() {
     seen.insert("internal".to_owned()); // Nothing that can be asked leads there.
     let all: BTreeSet<String> = Code::ALL.iter().map(|code| code.word().to_owned()).collect();
     assert_eq!(seen, all);
+}
+
+#[test]
+fn orders_go_through_as_they_are_and_what_is_no_order_does_not() {
+    let served = Served::new(Setup::default());
+    for (path, changed) in [("/v1/cordon", true), ("/v1/uncordon", false)] {
+        let order = |body: &str| served.ask("POST", path, "", body);
+        let (status, _, body) = order("{\"reason\": \"a new disk\", \"by\": \"alice\"}");
+        let answer: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!((status, answer), (200, serde_json::json!({"ok": true, "node": "alice", "changed": changed})));
+        let unnamed: Value = serde_json::from_str(&order("{\"reason\": \"a new disk\"}").2).unwrap();
+        assert_eq!(unnamed["node"], format!("uid {}", node_steward::host::own_uid()), "the kernel's word");
+        for wrong in [
+            "",
+            "{}",
+            "[]",
+            "{\"reason\": 3}",
+            "{\"reason\": \" \"}",
+            "{\"reason\": \"a\\u001b[2J\"}",
+            "{\"reason\": \"a\", \"by\": \"\"}",
+            "{\"reason\": \"a\", \"node\": \"other\"}",
+            &format!("{{\"reason\": {:?}}}", "x".repeat(201)),
+        ] {
+            let (status, _, body) = order(wrong);
+            assert_eq!((status, code(&body).as_str()), (400, "bad_json"), "{wrong}");
+        }
+        let get = served.get(path);
+        assert!(get.0 == 405 && get.1.contains("allow: post"), "{get:?}");
+    }
+}
+
+#[test]
+fn a_drain_is_asked_for_in_one_way_and_in_no_other() {
+    let served = Served::new(Setup::default());
+    for (body, understood) in [
+        (r#"{"reason": "r"}"#, "Drain { allow: [], deadline: None }"),
+        (
+            r#"{"reason": "r", "what": "begin", "allow": ["jobs", "empty-dir"], "deadline": "90s"}"#,
+            "Drain { allow: [Jobs, EmptyDir], deadline: Some(Span { ms: 90000 }) }",
+        ),
+        (r#"{"reason": "r", "what": "plan", "allow": ["unmanaged"]}"#, "Plan { allow: [Unmanaged] }"),
+        (r#"{"reason": "r", "what": "cancel"}"#, "CancelDrain"),
+    ] {
+        let (status, _, answer) = served.ask("POST", "/v1/drain", "", body);
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        assert_eq!((status, answer["node"].as_str().unwrap()), (200, understood), "{body}");
+    }
+    for wrong in [
+        "",
+        "{}",
+        r#"{"reason": ""}"#,
+        r#"{"reason": "r", "what": "delete"}"#,
+        r#"{"reason": "r", "allow": ["all"]}"#,
+        r#"{"reason": "r", "allow": "jobs"}"#,
+        r#"{"reason": "r", "deadline": "25h"}"#,
+        r#"{"reason": "r", "deadline": "0s"}"#,
+        r#"{"reason": "r", "deadline": 30}"#,
+        r#"{"reason": "r", "what": "plan", "deadline": "30m"}"#,
+        r#"{"reason": "r", "what": "cancel", "allow": ["jobs"]}"#,
+        r#"{"reason": "r", "force": true}"#,
+    ] {
+        let (status, _, body) = served.ask("POST", "/v1/drain", "", wrong);
+        assert_eq!((status, code(&body).as_str()), (400, "bad_json"), "{wrong}");
+    }
+}
+
+#[test]
+fn a_report_has_a_name_of_its_own_and_an_end() {
+    let served = Served::new(Setup::default());
+    let of = |change: &str| {
+        let mut body: Value =
+            serde_json::from_str(r#"{"name": "GpuLost", "subject": "gpu0", "severity": "critical", "ttl": "10s"}"#)
+                .unwrap();
+        let change: Value = serde_json::from_str(change).unwrap();
+        for (key, value) in change.as_object().unwrap() {
+            body[key] = value.clone();
+        }
+        served.ask("POST", "/v1/problems", "", &body.to_string())
+    };
+    for (change, new) in [("{}", true), (r#"{"ttl": "24h", "summary": "it fell off the bus"}"#, false)] {
+        let (status, _, body) = of(change);
+        let answer: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!((status, answer), (200, serde_json::json!({"ok": true, "new": new})), "{change}");
+    }
+    for wrong in [
+        r#"{"name": "DiskStalled"}"#,
+        r#"{"name": "gpuLost"}"#,
+        r#"{"name": "Gpu Lost"}"#,
+        r#"{"name": "GL"}"#,
+        r#"{"subject": ""}"#,
+        r#"{"subject": "a\u001b[2J"}"#,
+        r#"{"summary": " "}"#,
+        r#"{"severity": "fatal"}"#,
+        r#"{"ttl": "9s"}"#,
+        r#"{"ttl": "25h"}"#,
+        r#"{"ttl": null}"#,
+        r#"{"mayCordon": true}"#,
+    ] {
+        let (status, _, body) = of(wrong);
+        assert_eq!((status, code(&body).as_str()), (400, "bad_json"), "{wrong}");
+    }
 }
 
 /// Readers by a supplementary group, writers by the named one, nobody else: each asks as another user, in a process of its own.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use syn::visit::Visit;
 
 /// Rooms and their floors. Rooms on one floor do not know each other.
-const FLOORS: [(&str, u8); 13] = [
+const FLOORS: [(&str, u8); 15] = [
     ("model", 0),
     ("reserve", 1),
     ("detect", 1),
@@ -20,12 +20,14 @@ const FLOORS: [(&str, u8); 13] = [
     ("settings", 2),
     ("sample", 2),
     ("kubelet", 2),
+    ("cluster", 2),
+    ("act", 3),
     ("api", 3),
     ("agent", 4),
     ("cli", 5),
 ];
 /// Rooms of pure values: no file, clock, environment, process or runtime.
-const PURE: [&str; 6] = ["model", "reserve", "detect", "rules", "policy", "metrics"];
+const PURE: [&str; 7] = ["model", "reserve", "detect", "rules", "policy", "metrics", "act"];
 const IMPURE: [[&str; 2]; 9] = [
     ["std", "fs"],
     ["std", "net"],

@@ -2,7 +2,8 @@
 //! It refuses a case without a check. `BLESS=1` writes the expected files anew.
 //!
 //! A case's `script`, line by line: `machine NAME` lays `tests/machines/NAME` over the root; `run CODE ARGS...` runs the program and
-//! wants that exit code; `says TEXT` and `silent TEXT` look at what it printed; `put PATH FILE` writes what another program would;
+//! wants that exit code; `says TEXT` and `silent TEXT` look at what it printed; `put PATH FILE` writes what another program would, and
+//! `paste PATH LINE` what it printed last, from that line on;
 //! `remove PATH`; `reboot` changes the boot id and empties /run; `file PATH EXPECTED` compares; `absent PATH`; `untouched PATH` wants
 //! the file as it was before the last run, with its mtime.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)] // Plays the operator on a scratch root.
@@ -75,6 +76,14 @@ impl Case {
                 let target = self.inside(path);
                 fs::create_dir_all(target.parent().unwrap()).unwrap();
                 fs::copy(self.dir.join(file), target).unwrap();
+            }
+            "paste" => {
+                let (path, line) = rest.split_once(' ').unwrap();
+                let target = self.inside(path);
+                fs::create_dir_all(target.parent().unwrap()).unwrap();
+                let from = self.said.find(&format!("\n{line}\n"));
+                let from = from.unwrap_or_else(|| panic!("no line {line}\nit printed:\n{}", self.said));
+                fs::write(target, &self.said[from + 1..]).unwrap();
             }
             "remove" => fs::remove_file(self.inside(rest)).unwrap(),
             "reboot" => {

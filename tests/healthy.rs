@@ -62,7 +62,7 @@ fn play(host: &Path) -> Vec<Value> {
     replay.settings().configure(&mut state).unwrap();
     let (mut wants, mut turns) = (Wants::default(), Vec::new());
     while let Some((now, samples)) = replay.turn(wants).unwrap() {
-        let ground = Ground { nodes_own: detect::nodes_own(&samples), cluster: false };
+        let ground = Ground { nodes_own: detect::nodes_own(&samples), ..Ground::default() };
         let turn = state.turn(&replay.settings().policy, &ground, &now, &samples);
         wants = turn.wants;
         turns.push(serde_json::to_value(turn).unwrap());

@@ -1,40 +1,14 @@
 //! The instance metadata client against a stand-in on loopback: the two requests, and every way in which the real one fails to answer.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)] // Plays the server, with a clock.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use node_steward::model::Reading;
 use node_steward::sample::imds::{BUDGET, instance_type};
+use stand_in::{ok, server};
 
-/// A server that answers each connection with what `answer` makes of the request; none means silence.
-fn server(answer: impl Fn(&str) -> Option<String> + Send + 'static) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let mut request = Vec::new();
-            let mut chunk = [0; 1024];
-            while !request.windows(4).any(|end| end == b"\r\n\r\n") {
-                match stream.read(&mut chunk) {
-                    Ok(0) | Err(_) => break,
-                    Ok(count) => request.extend_from_slice(&chunk[..count]),
-                }
-            }
-            match answer(&String::from_utf8_lossy(&request)) {
-                Some(response) => stream.write_all(response.as_bytes()).unwrap_or(()),
-                None => std::mem::forget(stream),
-            }
-        }
-    });
-    address
-}
-
-fn ok(body: &str) -> String {
-    format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
-}
+mod stand_in;
 
 #[test]
 fn asks_for_a_token_and_then_for_the_type() {

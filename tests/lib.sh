@@ -31,7 +31,7 @@ install_debian() {
     ) 9>"$NODE_STEWARD_CACHE/apt.lock"
 }
 
-# shown KIND...: these problems were found on a real part, as far as this stage asks; tests/shown.sh makes the table of it.
+# shown KIND...: these problems were found on a real part, as far as this stage asks; tests/shown.sh makes the table of it, and says what `shown: KIND *` is.
 shown() { printf 'shown: %s\n' "$@"; }
 
 # heavy COMMAND...: run one heavy thing (a build, a guest) at a time on this machine.

@@ -50,7 +50,7 @@ fn rows(table: &str) -> impl Iterator<Item = Vec<&str>> {
 
 fn input(cores: u32, memory_mib: u64, max_pods: u32) -> Input {
     let memory = Bytes::from_mib(memory_mib);
-    Input { cores, memory, installed_memory: Some(memory), max_pods, node_filesystem: None }
+    Input { cores, memory, installed_memory: Some(memory), max_pods, node_filesystem: None, measured: None }
 }
 
 fn rules_of(provider: &str) -> Rules {

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the stages of tests/stages one after the other, those marked "beside" at low priority beside the others, and prints at the end what ran, what
+# Runs the stages of tests/stages one after the other, lanes of stages at low priority beside the others, and prints at the end what ran, what
 # was skipped and why.
 # It refuses a green skip: with CI=true a skipped stage fails, unless the list says why it may be skipped.
 #
@@ -16,12 +16,13 @@ export NO_COLOR=1 RUST_BACKTRACE=${RUST_BACKTRACE:-0}
 
 passed=0 failed=0 skipped=0 broken=0 table=''
 start_all=$SECONDS
-beside=() lane=''
+# By lane: its session, and its stages.
+declare -A lanes=() beside=()
 # Every process of a stage that runs beside the others ends with this script.
-end_lane() { [ -z "$lane" ] || kill -- "-$lane" 2>/dev/null || :; }
-trap end_lane EXIT
+end_lanes() { local lane; for lane in "${lanes[@]}"; do kill -- "-$lane" 2>/dev/null || :; done; }
+trap end_lanes EXIT
 trap 'exit 130' INT TERM
-# lane LOGS NAME COMMAND...: the stages beside, one after the other, in a session of their own
+# run_lane LOGS NAME COMMAND...: the stages of a lane, one after the other, in a session of their own
 run_lane() {
     local logs=$1 start code
     shift
@@ -56,39 +57,41 @@ account() {
     passed=$((passed + good)) failed=$((failed + bad))
     table+=$(printf '%-10s %6s  %5d passed %3d failed  %s' "$name" "$time" "$good" "$bad" "$result")$'\n'
 }
-# The end of those that run beside: what they say is shown then, so that lines do not mix.
+# collect LANE...: the end of those that run there: what they say is shown then, so that lines do not mix.
 collect() {
-    local one name may_skip code took
-    [ -n "$lane" ] || return 0
-    wait "$lane"
-    lane=''
-    for one in "${beside[@]}"; do
-        IFS='|' read -r name may_skip <<<"$one"
-        code=1 took=0
-        read -r code took <"$logs/$name.ended"
-        rm -f "$logs/$name.ended"
-        say "== $name, which ran beside:"
-        shown_lines <"$logs/$name.log"
-        account "$name" "$took" "$code" "$may_skip"
+    local lane one name may_skip code took
+    for lane; do
+        [ -n "${lanes[$lane]:-}" ] || continue
+        wait "${lanes[$lane]}"
+        unset "lanes[$lane]"
+        while IFS='|' read -r name may_skip; do
+            [ -n "$name" ] || continue
+            code=1 took=0
+            read -r code took <"$logs/$name.ended"
+            rm -f "$logs/$name.ended"
+            say "== $name, which ran beside:"
+            shown_lines <"$logs/$name.log"
+            account "$name" "$took" "$code" "$may_skip"
+        done <<<"${beside[$lane]}"
     done
-    beside=()
 }
 shown_lines() { grep -E '^(ok|FAILED|SKIP|case |test result|[0-9]+ passed)' | tail -n 400; }
 
-# begin_lane [STAGE...]: starts all stages beside that are wanted, once
+# begin_lane LANE [STAGE...]: starts all of its stages that are wanted, once
 begin_lane() {
-    [ -z "$lane" ] && [ ${#beside[@]} = 0 ] || return 0
-    local name command may_skip how words=()
+    local lane=$1 name command may_skip how words=()
+    shift
+    [ -z "${beside[$lane]:-}" ] || return 0
     while IFS='|' read -r name command may_skip how; do
         name=$(echo "$name" | xargs) may_skip=$(echo "$may_skip" | xargs) how=$(echo "$how" | xargs)
-        [ "$how" = beside ] || continue
+        [ "$how" = "beside $lane" ] || continue
         [ $# = 0 ] || case " $* " in *" $name "*) ;; *) continue ;; esac
-        say "== $name, beside the others:$command"
+        say "== $name, beside the others ($lane):$command"
         rm -f "$logs/$name.ended" "$logs/$name.log"
-        words+=("$name" "$command") beside+=("$name|$may_skip")
+        words+=("$name" "$command") beside[$lane]+="$name|$may_skip"$'\n'
     done <tests/stages
     setsid nice -n 10 bash -c "$(declare -f run_lane); run_lane \"\$@\"" lane "$logs" "${words[@]}" &
-    lane=$!
+    lanes[$lane]=$!
 }
 
 while IFS='|' read -r name command may_skip how; do
@@ -96,10 +99,13 @@ while IFS='|' read -r name command may_skip how; do
     case $name in '' | '#'*) continue ;; esac
     [ $# = 0 ] || case " $* " in *" $name "*) ;; *) continue ;; esac
     log=$logs/$name.log
-    # They have begun with the first of them.
-    [ "$how" != beside ] || { begin_lane "$@"; continue; }
-    # The last one judges what all others said.
-    [ "$how" != last ] || collect
+    case $how in
+        # They have begun with the first of them.
+        'beside '*) begin_lane "${how#beside }" "$@"; continue ;;
+        'after '*) collect "${how#after }" ;;
+        # The last one judges what all others said.
+        last) collect "${!lanes[@]}" ;;
+    esac
     say "== $name:$command"
     start=$SECONDS
     # shellcheck disable=SC2086 -- the list holds command lines
@@ -107,7 +113,7 @@ while IFS='|' read -r name command may_skip how; do
     code=${PIPESTATUS[0]}
     account "$name" $((SECONDS - start)) "$code" "$may_skip"
 done <tests/stages
-collect
+collect "${!lanes[@]}"
 
 printf '\nstage        time  result\n%s' "$table"
 printf 'minutes in all: %d:%02d\n' $(((SECONDS - start_all) / 60)) $(((SECONDS - start_all) % 60))

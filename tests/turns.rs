@@ -15,10 +15,12 @@ use proptest::prelude::*;
 mod dice;
 #[path = "turns/logs.rs"]
 mod logs;
+#[path = "turns/outside.rs"]
+mod outside;
 use dice::Dice;
 
 fn turn(state: &mut State, now: &Now, samples: &Samples) -> Turn {
-    let ground = Ground { nodes_own: detect::nodes_own(samples), cluster: false };
+    let ground = Ground { nodes_own: detect::nodes_own(samples), ..Ground::default() };
     let turn = state.turn(&Rules::default(), &ground, now, samples);
     for part in &turn.detectors {
         if let Standing::Unknown { why } = &part.standing {

@@ -38,11 +38,18 @@ memory_root=$(findmnt -n -o TARGET -t cgroup -O memory | head -n 1)
 [ -n "$memory_root" ] || memory_root=$(findmnt -n -o TARGET -t cgroup2 | head -n 1)
 group=$memory_root/node-steward-test-$$
 mkdir "$group" 2>/dev/null && { [ -e "$group/memory.force_empty" ] || [ -e "$group/memory.reclaim" ]; } || skip "no memory controller whose pages can be reclaimed"
+# major PROCESS: faults of its main thread that read from a disk
+major() { grep -oP '^\d+ \(.*?\) \S( -?\d+){9}' "/proc/$1/stat" | awk '{print $NF}'; }
+# Stopped meanwhile, so that no page is touched between two passes: what was touched since the last pass stays. Faults count from there on: a turn that fell due
+# meanwhile begins at once.
 drive_out() {
-    for _ in 1 2 3; do
+    kill -STOP "${processes[@]#/proc/}"
+    for _ in $(seq 10); do
         if [ -e "$group/memory.force_empty" ]; then echo 0 >"$group/memory.force_empty"; else echo 1G >"$group/memory.reclaim"; fi 2>/dev/null || :
     done
     echo 1 >/proc/sys/vm/drop_caches
+    before=$(major "$daemon") left=$(awk '/^Rss:/ {print $2}' "/proc/$daemon/smaps_rollup")
+    kill -CONT "${processes[@]#/proc/}"
 }
 
 mkdir "$work/hung"
@@ -55,12 +62,10 @@ for choice in off touched whole; do
     sh -c 'echo $$ >"$1/cgroup.procs"; cp "$2" "$3/node-steward"; sync -f "$3"; exec "$3/node-steward" run --config "$3/settings.toml"' - \
         "$group" "$NODE_STEWARD" "$work" 2>"$work/log" & daemon=$!
     until_true 15 asks '.turns.count >= 4' || { cat "$work/log"; bad "$choice: the daemon makes turns"; continue; }
-    processes="/proc/$daemon $(pgrep -P "$daemon" | sed 's,^,/proc/,' | xargs)"
-    # shellcheck disable=SC2086 # a list
-    memory=$(pss $processes)
+    # shellcheck disable=SC2046 # a list
+    mapfile -t processes < <(printf '/proc/%s\n' "$daemon" $(pgrep -P "$daemon"))
+    memory=$(pss "${processes[@]}")
     drive_out
-    left=$(awk '/^Rss:/ {print $2}' "/proc/$daemon/smaps_rollup")
-    before=$(grep -oP '^\d+ \(.*?\) \S( -?\d+){9}' "/proc/$daemon/stat" | awk '{print $NF}')
     python3 "$repo/tests/daemon/hang.py" "$work/hung" >"$work/mounted" & hang=$!
     raised=no; deadline=$((SECONDS + 90))
     # Asked of the state file, not of the API: what is looked for is the turns' own way to an alarm.
@@ -68,8 +73,7 @@ for choice in off touched whole; do
         if jq -e '[.status.problems[] | select(.kind == "ProbeStuck")] | length > 0' "$RUNTIME_DIRECTORY/state.json" >/dev/null 2>&1; then raised=yes; break; fi
         sleep 0.5
     done
-    after=$(grep -oP '^\d+ \(.*?\) \S( -?\d+){9}' "/proc/$daemon/stat" | awk '{print $NF}')
-    faults=$((after - before))
+    faults=$(($(major "$daemon") - before))
     printf 'lock_memory = %-9s PSS of both %6s KiB, RSS after reclaim %6s KiB, major faults until the alarm: %s\n' "\"$choice\":" "$memory" "$left" "$faults"
     equal "$choice: the alarm came" yes "$raised"
     case $choice in

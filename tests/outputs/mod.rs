@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
-use node_steward::api::{Api, Gate, Published};
+use node_steward::api::{Act, Api, Code, Done, Gate, Order, Published};
 use node_steward::host;
+use node_steward::model::drain::DrainStatus;
 use node_steward::model::problem::{Condition, Entry, Kind, Severity};
 use node_steward::model::status::Status;
 use node_steward::model::time::Mono;
@@ -104,6 +105,30 @@ pub fn published() -> Published {
     }
 }
 
+type Answer = std::pin::Pin<Box<dyn Future<Output = Result<Done, (Code, String)>>>>;
+
+/// A cluster whose answer lies in the reason.
+fn obey(order: Order) -> Answer {
+    let no = |code| Err((code, format!("{} by {}", order.reason, order.by)));
+    let answer = match order.reason.as_str() {
+        "another" => no(Code::HeldByAnother),
+        "at work" => no(Code::StandsDown),
+        "alone" => no(Code::NoCluster),
+        "down" => no(Code::ClusterFailed),
+        "drains" => no(Code::DrainGoesOn),
+        _ => match order.act {
+            Act::Cordon => Ok(Done { node: order.by, changed: true, drain: None }),
+            Act::Uncordon => Ok(Done { node: order.by, changed: false, drain: None }),
+            Act::ShowDrain => no(Code::NoDrain),
+            Act::Report(report) if report.subject == "one more" => no(Code::TooMany),
+            Act::Report(report) => Ok(Done { node: String::new(), changed: report.ttl_ms == 10_000, drain: None }),
+            // What was understood comes back.
+            act => Ok(Done { node: format!("{act:?}"), changed: true, drain: Some(DrainStatus::default()) }),
+        },
+    };
+    Box::pin(std::future::ready(answer))
+}
+
 impl Served {
     pub fn new(setup: Setup) -> Self {
         let dir = tempfile::tempdir().unwrap();
@@ -130,7 +155,7 @@ impl Served {
                     })
                 };
                 let mono = setup.mono;
-                let api = Api::new(published, setup.gate, move || Mono(mono), reload);
+                let api = Api::new(published, setup.gate, move || Mono(mono), reload, Box::new(obey));
                 tokio::select! {
                     () = Rc::clone(&api).serve(unix) => {}
                     () = api.serve_metrics(tcp) => {}

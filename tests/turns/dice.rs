@@ -1,9 +1,9 @@
 //! Dice for made-up samples. They refuse chance: a seed always gives the same.
 #![allow(clippy::unwrap_used)]
 
+use node_steward::model::Reading;
 use node_steward::model::time::Mono;
 use node_steward::model::watch::*;
-use node_steward::model::{Bytes, Millicores, Reading, Resources};
 
 /// Dice that always fall the same way for a seed; odd values come up often.
 pub struct Dice(pub u64);
@@ -52,6 +52,15 @@ impl Dice {
         }
     }
 
+    fn offer(&mut self) -> Offer {
+        let texts = ["4", "3920m", "8Gi", "7Gi", "-1", "", "much"];
+        let mut list = || {
+            let names = ["cpu", "memory", "ephemeral-storage", "hugepages-2Mi"];
+            names.map(|name| (name.to_owned(), texts[usize::try_from(self.roll(7)).unwrap()].to_owned())).into()
+        };
+        Offer { capacity: list(), allocatable: list() }
+    }
+
     pub fn io(&mut self) -> IoCounters {
         let mut number = || self.number();
         IoCounters { read_bytes: number(), write_bytes: number(), reads: number(), writes: number() }
@@ -89,14 +98,6 @@ impl Dice {
             flushes: self.number(),
             flush_ms: self.small(),
         }
-    }
-
-    pub fn resources(&mut self) -> Resources {
-        Resources::of(Millicores(self.number()), Bytes(self.number()), None)
-    }
-
-    pub fn used(&mut self, index: u32) -> GroupUse {
-        GroupUse { path: format!("/g{index}"), held_bytes: self.number(), working_set_bytes: self.number() }
     }
 
     pub fn space(&mut self) -> Space {
@@ -265,7 +266,7 @@ impl Dice {
             started_us: dice.number(),
             exit_status: (dice.roll(2) > 0).then(|| dice.number()),
         });
-        let outside = OutsidePods { groups: self.many(3, Self::used), largest: self.many(3, Self::used) };
+        let outside = self.outside();
         let nvme = self.many(3, Self::controller);
         let groups = self.many(6, |dice, _| GroupIo {
             path: format!("/{}/{}", dice.word(), dice.word()),
@@ -327,6 +328,7 @@ impl Dice {
         let memory = Memory { total_bytes: self.number(), available_bytes: self.number() };
         let kind = ["t3.large", "t", "m5.large", "", "t4g.", "."][usize::try_from(self.roll(6)).unwrap()].to_owned();
         let image = self.image();
+        let offer = self.offer();
         let logging = self.logging();
         let journal = self.journal();
         let log_writers = self.many(3, Self::writer);
@@ -355,6 +357,7 @@ impl Dice {
             memory: self.sampled(at, memory),
             instance_type: self.sampled(at, kind),
             image: self.sampled(at, image),
+            offer: self.sampled(at, offer),
             logging: self.sampled(at, logging),
             journal: self.sampled(at, journal),
             log_writers: self.sampled(at, log_writers),

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 # Makes the recordings of this folder about the node's own part: what it uses outside of pods, its units, its network's allowances.
 # It refuses to write what is expected of them: expect.json and WHY.md are written by hand, and it leaves them alone.
+import json
+
 from make_resources import Room
 
 MIB = 1 << 20
@@ -34,6 +36,37 @@ class Own(Room):
         """Unit, state, substate, result, restarts, start of the main process."""
         block = "Id={}\nActiveState={}\nSubState={}\nResult={}\nNRestarts={}\nExecMainStartTimestampMonotonic={}\nExecMainCode=1\nExecMainStatus=1\n"
         self.file("/.recorded/told/units", "\n".join(block.format(*unit) for unit in units))
+
+    def offers(self, cpu="3930m", memory="15441936Ki", storage="76224326324"):
+        """What the API server shows of this Node from now on: as kubelet counts a machine of 4 cores, 16 GB and 80 GB."""
+        capacity = {"cpu": "4", "memory": "16234512Ki", "ephemeral-storage": "83873772Ki", "hugepages-1Gi": "0", "hugepages-2Mi": "0", "pods": "58"}
+        allocatable = capacity | {"cpu": cpu, "memory": memory, "ephemeral-storage": storage}
+        self.put(f"turns/{self.turn:03}", "node", json.dumps({"capacity": capacity, "allocatable": allocatable}) + "\n")
+
+
+def kubelet_config_drift_sick():
+    node = Own("kubelet-config-drift-sick")
+    for minute in range(24):
+        # After kubelet has started, somebody writes other reservations; a quarter of an hour later kubelet is started anew.
+        node.kubelet(f"kubeReserved: {{cpu: 70m, memory: {574 if minute < 3 else 1200}Mi, ephemeral-storage: 1Gi}}\nsystemReserved: {{memory: 100Mi}}")
+        if minute >= 18:
+            node.offers(memory="14800912Ki")
+        elif minute >= 1:
+            node.offers()
+        node.steps(1, pace=60)
+
+
+def kubelet_config_drift_well():
+    node = Own("kubelet-config-drift-well")
+    for minute in range(30):
+        # The file system is counted a little smaller than kubelet did; new files are followed by a new start of kubelet; later whole CPUs are set aside.
+        cpus = 'reservedSystemCPUs: "0"\n' if minute >= 16 else ""
+        node.kubelet(f"{cpus}kubeReserved: {{cpu: 70m, memory: {574 if minute < 4 else 1200}Mi, ephemeral-storage: 1Gi}}\nsystemReserved: {{memory: 100Mi}}")
+        if minute < 9:
+            node.offers(storage="76224000000")
+        else:
+            node.offers(cpu="3930m" if minute < 16 else "3", memory="14800912Ki", storage="76224000000")
+        node.steps(1, pace=60)
 
 
 def ena_allowance_exceeded_sick():

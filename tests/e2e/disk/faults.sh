@@ -28,7 +28,7 @@ old_hung=$(cat $hung 2>/dev/null) old_warnings=$(cat $warnings 2>/dev/null)
 trap '[ -z "$old_hung" ] || { echo $old_hung >$hung; echo $old_warnings >$warnings; }; lab_cleanup' EXIT
 
 # kernel TEXT PATTERN
-kernel() { if grep -qE "$2" "$LAB/kernel"; then ok "$1: the kernel said: $(grep -E -m 1 "$2" "$LAB/kernel" | cut -c 16-140)"; else failed "$1: the kernel did not say $2"; fi; }
+kernel() { if until_true 5 grep -qE "$2" "$LAB/kernel"; then ok "$1: the kernel said: $(grep -E -m 1 "$2" "$LAB/kernel" | cut -c 16-140)"; else failed "$1: the kernel did not say $2"; fi; }
 listen() {
     [ -z "${listener:-}" ] || { kill "$listener"; wait "$listener" 2>/dev/null; }
     dmesg -W >"$LAB/kernel" 2>/dev/null &

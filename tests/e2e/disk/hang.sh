@@ -32,13 +32,16 @@ turns() { steward_get /v1/status | jq -r ".turns.$1"; }
 gaps() { steward_get /v1/status | jq -r '.turns.gaps | map("<= \(.[0]) ms: \(.[1])") | join(", ")'; }
 
 # hang NAME SUBJECT BEGIN END [ALSO]: caches dropped, BEGIN, so many seconds, looked at, END. Without SUBJECT no look is expected to be stuck.
+# What a run does once is done: the first turns, and the first search for a cluster.
+settled() { steward_get /v1/status | jq -e '.turns.count >= 4 and (.cluster | startswith("local-only: no kubeconfig"))'; }
 hang() {
     hang_name=$1 hang_subject=$2
     sync -f "$LAB" && echo 3 >/proc/sys/vm/drop_caches
     hang_faults=$(major_faults) hang_count=$(turns count)
     $3
     hang_begun=$(clock)
-    [ -z "$hang_subject" ] || began "$hang_name" ProbeStuck "$hang_subject" "$seconds"
+    # Ten seconds to the next look, ten until it is stuck, and the turn that says so.
+    [ -z "$hang_subject" ] || began "$hang_name" ProbeStuck "$hang_subject" "$((seconds > 30 ? seconds : 30))"
     [ -z "${5:-}" ] || $5
     hang_rest=$(awk -v s="$seconds" -v t="$(since "$hang_begun")" 'BEGIN {print (s > t ? s - t : 0)}')
     sleep "$hang_rest"
@@ -59,7 +62,8 @@ stuck_down() { disk_mode stuck normal; wait $writer; }
 stalled() { check "the hung disk is DiskStalled too" until_true 30 problem DiskStalled "$(basename "$(disk_dev stuck)")"; }
 
 steward_up || { finish; exit 1; }
-sleep 6
+until_true 20 settled || :
+sleep 4
 # A frozen file system answers all looks; only writers wait.
 hang "a frozen file system" "" freeze thaw
 hang "a FUSE file system that never answers" "$LAB/mute" mute_up mute_down
@@ -90,7 +94,8 @@ root_up() { disk_mode root hang; }
 root_down() { disk_mode root normal; }
 root_stalled() { check "the root's disk is DiskStalled too, by the look alone" until_true 30 problem DiskStalled "$(basename "$(disk_dev root)")"; }
 steward_up || { finish; exit 1; }
-sleep 6
+until_true 20 settled || :
+sleep 4
 hang "its own root on a disk that answers nothing" / root_up root_down root_stalled
 root_up
 sleep 5

@@ -5,13 +5,13 @@
 #
 #   build.sh NAME...
 #
-#   kubelet kube-apiserver kube-controller-manager   of the version in go.mod here
-#   kubelet-old                                      of the version in old/go.mod
-#   etcd                                             Debian's
-#   fakecri validator                                our own, from this folder
+#   kubelet kube-apiserver kube-controller-manager kubectl   of the version in go.mod here
+#   kubelet-old kube-apiserver-old                           of the version in old/go.mod
+#   etcd                                                     Debian's
+#   fakecri validator                                        our own, from this folder
 #
-# A binary given by TEST_ASSET_KUBELET, TEST_ASSET_KUBELET_OLD, TEST_ASSET_KUBE_APISERVER,
-# TEST_ASSET_KUBE_CONTROLLER_MANAGER or TEST_ASSET_ETCD is taken instead of building. The rest is kept in
+# A binary given by TEST_ASSET_KUBELET, TEST_ASSET_KUBELET_OLD, TEST_ASSET_KUBE_APISERVER, TEST_ASSET_KUBE_APISERVER_OLD,
+# TEST_ASSET_KUBE_CONTROLLER_MANAGER, TEST_ASSET_KUBECTL or TEST_ASSET_ETCD is taken instead of building. The rest is kept in
 # $NODE_STEWARD_CACHE/kube/<version>/, Go's own cache in $NODE_STEWARD_CACHE/gocache, emptied when it has grown past
 # 6 GB. Builds hold the `heavy` lock: do not call this while holding it. Cold, on two cores: kubelet 4 minutes, then
 # kube-apiserver 1, kubelet-old 3. Without Go it ends with 77 and says so.
@@ -100,7 +100,9 @@ for name; do
     kubelet) if [ -n "${TEST_ASSET_KUBELET:-}" ]; then given "$TEST_ASSET_KUBELET"; else kubernetes kubelet "$here"; fi ;;
     kubelet-old) if [ -n "${TEST_ASSET_KUBELET_OLD:-}" ]; then given "$TEST_ASSET_KUBELET_OLD"; else kubernetes kubelet "$here/old"; fi ;;
     kube-apiserver) if [ -n "${TEST_ASSET_KUBE_APISERVER:-}" ]; then given "$TEST_ASSET_KUBE_APISERVER"; else kubernetes "$name" "$here"; fi ;;
+    kube-apiserver-old) if [ -n "${TEST_ASSET_KUBE_APISERVER_OLD:-}" ]; then given "$TEST_ASSET_KUBE_APISERVER_OLD"; else kubernetes kube-apiserver "$here/old"; fi ;;
     kube-controller-manager) if [ -n "${TEST_ASSET_KUBE_CONTROLLER_MANAGER:-}" ]; then given "$TEST_ASSET_KUBE_CONTROLLER_MANAGER"; else kubernetes "$name" "$here"; fi ;;
+    kubectl) if [ -n "${TEST_ASSET_KUBECTL:-}" ]; then given "$TEST_ASSET_KUBECTL"; else kubernetes "$name" "$here"; fi ;;
     etcd) if [ -n "${TEST_ASSET_ETCD:-}" ]; then given "$TEST_ASSET_ETCD"; else etcd; fi ;;
     fakecri | validator) own "$name" ;;
     *) say "unknown name: $name"; exit 2 ;;

@@ -12,6 +12,7 @@
 # SERVER defaults to https://127.0.0.1:PORT. A guest with user networking reaches the same as https://10.0.2.2:PORT:
 # pass that; the certificate names 127.0.0.1, 10.0.2.2, localhost and kubernetes. In DIR: server (the URL), port, ca.crt,
 # *.crt, *.key, *.kubeconfig, *.log, *.pid. `api` prints the body; add `-o FILE -w %{http_code}` for the status.
+# LAB_DAYS says how many days the certificates hold (2).
 # The programs come from build.sh (and TEST_ASSET_KUBE_APISERVER, TEST_ASSET_ETCD). Ready 3 s after start, 330 MB.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -24,7 +25,7 @@ certificate() {
     openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "$2" -keyout "$dir/$1.key" -out "$dir/$1.csr" 2>>"$dir/openssl.log"
     printf '%s\n' "$3" >"$dir/$1.ext"
     openssl x509 -req -in "$dir/$1.csr" -CA "$dir/ca.crt" -CAkey "$dir/ca.key" -set_serial "0x$(openssl rand -hex 16)" \
-        -days 2 -extfile "$dir/$1.ext" -out "$dir/$1.crt" 2>>"$dir/openssl.log"
+        -days "${LAB_DAYS:-2}" -extfile "$dir/$1.ext" -out "$dir/$1.crt" 2>>"$dir/openssl.log"
     rm "$dir/$1.csr" "$dir/$1.ext"
 }
 
@@ -92,7 +93,7 @@ start() {
     mkdir -p "$dir"
     chmod 700 "$dir"
     printf '[req]\ndistinguished_name=dn\nx509_extensions=ca\n[dn]\n[ca]\nbasicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\nsubjectKeyIdentifier=hash\n' >"$OPENSSL_CONF"
-    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=lab-ca -keyout "$dir/ca.key" -out "$dir/ca.crt" 2>>"$dir/openssl.log"
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days "${LAB_DAYS:-2}" -subj /CN=lab-ca -keyout "$dir/ca.key" -out "$dir/ca.crt" 2>>"$dir/openssl.log"
     certificate server /CN=kube-apiserver "extendedKeyUsage=serverAuth
 subjectAltName=IP:127.0.0.1,IP:10.0.2.2,IP:10.96.0.1,DNS:localhost,DNS:kubernetes,DNS:kubernetes.default.svc"
     client admin /O=system:masters/CN=admin

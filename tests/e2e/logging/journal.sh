@@ -6,45 +6,15 @@
 #
 #   journal.sh       NODE_STEWARD=BINARY
 set -euo pipefail
-. "$(dirname "$0")/../../boot/words.sh"
-[ "$(id -u)" = 0 ] || skip "a container needs root"
-need jq jq || skip "lacks jq"
+export CONTAINER_PACKAGES=rsyslog LOG_DISK=1G
+. "$(dirname "$0")/../../daemon/inside.sh"
 need python3 python3 || skip "lacks python3"
-need mkfs.ext4 e2fsprogs || skip "lacks mkfs.ext4"
-need_program
 cd "$repo"
 cargo build --quiet --locked --example journal-count || skip "the counting program cannot be built"
 count=$(cargo metadata --format-version 1 --no-deps --offline --locked | jq -r .target_directory)/debug/examples/journal-count
-container=$repo/tests/ground/container.sh
-work=$(mktemp -d "${TMPDIR:-/tmp}/node-steward-journal.XXXXXX") memory=$(mktemp -d -p /dev/shm node-steward-journal.XXXXXX)
-loop=''
-cleanup() {
-    "$container" stop "$work/container" >&2 || :
-    ! mountpoint -q "$work/log" || umount "$work/log" || umount -l "$work/log"
-    [ -z "$loop" ] || losetup -d "$loop" 2>/dev/null || :
-    rm -rf --one-file-system "$work" "$memory"
-}
-trap cleanup EXIT
-trap 'exit 130' INT TERM
-
-mkdir "$work/shared" "$work/log"
-truncate -s 1G "$work/disk"
-mkfs.ext4 -q -F "$work/disk"
-loop=$(losetup --find --show "$work/disk") || skip "no loop device"
-mount "$loop" "$work/log" || skip "a file system cannot be mounted here"
-mkdir -p "$work/log/journal"
-cp "$NODE_STEWARD" "$work/shared/node-steward"
-cp "$repo/systemd/node-steward.service" "$work/shared/"
-started=$(CONTAINER_PACKAGES=rsyslog "$container" start "$work/container" $$ -- --capability=all --bind="$work/shared:/shared" \
-    --bind-ro="$work/shared/node-steward:/usr/bin/node-steward" --bind="$work/log:/var/log" --bind=/dev/kmsg) ||
-    { code=$?; printf '%s\n' "$started"; exit $code; }
-inside() { "$container" run "$work/container" "$@"; }
-shell() { inside sh -c "$1"; }
-until_true() {
-    local left=$(($1 * 2)); shift
-    until "$@" >/dev/null 2>&1; do left=$((left - 1)); [ "$left" -gt 0 ] || return 1; sleep 0.5; done
-}
-shell 'systemctl disable --quiet --now rsyslog; systemctl stop syslog.socket; systemctl restart systemd-journald; journalctl --flush'
+memory=$(mktemp -d -p /dev/shm node-steward-journal.XXXXXX)
+trap 'cleanup; rm -rf "$memory"' EXIT
+shell 'mkdir -p /var/log/journal; systemctl disable --quiet --now rsyslog; systemctl stop syslog.socket; systemctl restart systemd-journald; journalctl --flush'
 store=$(echo "$work"/log/journal/*)
 [ -f "$store/system.journal" ] || { bad "no persistent journal: $(ls -R "$work/log/journal")"; finish; exit 1; }
 

@@ -5,40 +5,8 @@
 #
 #   run.sh       NODE_STEWARD=BINARY
 set -euo pipefail
-. "$(dirname "$0")/../../boot/words.sh"
-[ "$(id -u)" = 0 ] || skip "a container needs root"
-need jq jq || skip "lacks jq"
-need mkfs.ext4 e2fsprogs || skip "lacks mkfs.ext4"
-need_program
-container=$repo/tests/ground/container.sh
-work=$(mktemp -d "${TMPDIR:-/tmp}/node-steward-logging.XXXXXX")
-loop=''
-cleanup() {
-    "$container" stop "$work/container" >&2 || :
-    ! mountpoint -q "$work/log" || umount "$work/log" || umount -l "$work/log"
-    [ -z "$loop" ] || losetup -d "$loop" 2>/dev/null || :
-    rm -rf --one-file-system "$work"
-}
-trap cleanup EXIT
-trap 'exit 130' INT TERM
-
-# /var/log on a disk whose counters can be seen.
-mkdir "$work/shared" "$work/log"
-truncate -s 512M "$work/disk"
-mkfs.ext4 -q -F "$work/disk"
-loop=$(losetup --find --show --direct-io=on "$work/disk" 2>/dev/null || losetup --find --show "$work/disk") || skip "no loop device"
-mount "$loop" "$work/log" || skip "a file system cannot be mounted here"
-cp "$NODE_STEWARD" "$work/shared/node-steward"
-cp "$repo/systemd/node-steward.service" "$work/shared/"
-started=$(CONTAINER_PACKAGES=rsyslog "$container" start "$work/container" $$ -- --capability=all --bind="$work/shared:/shared" \
-    --bind-ro="$work/shared/node-steward:/usr/bin/node-steward" --bind="$work/log:/var/log" --bind=/dev/kmsg) ||
-    { code=$?; printf '%s\n' "$started"; exit $code; }
-inside() { "$container" run "$work/container" "$@"; }
-shell() { inside sh -c "$1"; }
-until_true() {
-    local left=$(($1 * 5)); shift
-    until "$@" >/dev/null 2>&1; do left=$((left - 1)); [ "$left" -gt 0 ] || return 1; sleep 0.2; done
-}
+export CONTAINER_PACKAGES=rsyslog LOG_DISK=512M
+. "$(dirname "$0")/../../daemon/inside.sh"
 # look: one `check`, kept; found KIND: its problem
 look() { inside node-steward check -o json --scratch /run/scratch >"$work/check.json" 2>"$work/check.err" || [ $? = 3 ] || { bad "check: $(tail -n 2 "$work/check.err")"; return 1; }; }
 found() { jq -c --arg kind "$1" '.watch.status.problems[] | select(.kind == $kind)' "$work/check.json"; }

@@ -234,20 +234,33 @@ print("held", flush=True); time.sleep(900)' <"$work/fifo2" >"$work/held" 2>/dev/
     echo "$hog" >"$slice/hog.service/cgroup.procs"
     reserve 0
     look && finds advice ReservationExceeded node
-    held=$(found ReservationExceeded node | jq '.evidence[] | select(.name == "held outside of pods").value')
-    # Others work on this machine as well; 700 MiB are theirs to take or to give back.
-    reserve $((held + 700))
-    look && silent ReservationExceeded node " with 700 MiB to spare"
+    # Others work on this machine as well, builds and guests: 700 MiB are theirs to take or to give back, and who takes more is reckoned anew.
+    held() { reserve 0; look && found ReservationExceeded node | jq '.evidence[] | select(.name == "held outside of pods").value'; }
+    for _ in 1 2 3; do
+        reserve $(($(held) + 700))
+        look && [ -n "$(found ReservationExceeded node)" ] || break
+    done
+    silent ReservationExceeded node " with 700 MiB to spare"
     echo go >&7
     until_true grep -q held "$work/held" || bad "nothing was held"
-    look && finds warning ReservationExceeded node
+    for _ in 1 2 3; do
+        reserve $(($(held) - 800))
+        look && [ "$(found ReservationExceeded node | jq -r .severity)" != warning ] || break
+    done
+    finds warning ReservationExceeded node
     found ReservationExceeded node | jq -r '.evidence[] | select(.name == "largest").value' | grep -q 'node-steward-test.slice/hog.service 15[0-9][0-9] MiB' && ok "it names who holds 1500 MiB" || bad "not named: $(found ReservationExceeded node)"
     kill -9 "$hog"; wait "$hog" 2>/dev/null; exec 7>&-
-    # shellcheck disable=SC2016 # the inner shell's words
-    sh -c 'echo $$ >"$1/cgroup.procs"; head -c 400M /dev/zero >"$2/cached"; sync "$2/cached"; cat "$2/cached" "$2/cached" >/dev/null' sh "$slice/hog.service" "$disk"
-    cached=$(cat "$slice/hog.service/memory.current" "$slice/hog.service/memory.usage_in_bytes" 2>/dev/null)
+    for _ in 1 2 3; do
+        rm -f "$disk/cached"
+        before=$(held)
+        # shellcheck disable=SC2016 # the inner shell's words
+        sh -c 'echo $$ >"$1/cgroup.procs"; head -c 400M /dev/zero >"$2/cached"; sync "$2/cached"; cat "$2/cached" "$2/cached" >/dev/null' sh "$slice/hog.service" "$disk"
+        cached=$(cat "$slice/hog.service/memory.current" "$slice/hog.service/memory.usage_in_bytes" 2>/dev/null)
+        grown=$(($(held) - before))
+        [ "$grown" -ge 200 ] || break
+    done
     if [ "$((cached >> 20))" -ge 350 ]; then ok "$((cached >> 20)) MiB of page cache are charged to the cgroup"; else bad "no page cache in the cgroup: $cached"; fi
-    look && silent ReservationExceeded node " with page cache in place of memory that is held"
+    if [ "$grown" -lt 200 ]; then ok "what is held outside of pods grew by $grown MiB with it"; else bad "held outside of pods grew by $grown MiB with page cache"; fi
     reserve x
     look && [ "$(jq -r '.detectors[] | select(.name == "reservation_exceeded").state' "$work/turn.json")" = unknown ] && ok "a reservation that kubelet refuses is unknown" || bad "$(jq -c '.detectors[] | select(.name == "reservation_exceeded")' "$work/turn.json")"
     config=''
