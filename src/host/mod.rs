@@ -3,6 +3,7 @@
 
 mod bus;
 pub mod clock;
+mod cri;
 mod device;
 mod error;
 mod ethtool;

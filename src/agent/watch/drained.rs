@@ -174,12 +174,16 @@ mod tests {
         }
     }
 
+    fn with_shared(work: impl AsyncFnOnce(Shared)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let settings = Settings::of(Merged::of(&[]).unwrap()).unwrap();
+        let shared = Shared::new("n".to_owned(), "b".to_owned(), &settings, crate::act::Kept::default(), None);
+        runtime.block_on(work(shared));
+    }
+
     #[test]
     fn a_drain_is_known_to_a_next_run_before_its_cordon_and_forgotten_without_one() {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        runtime.block_on(async {
-            let settings = Settings::of(Merged::of(&[]).unwrap()).unwrap();
-            let shared = Shared::new("n".to_owned(), "b".to_owned(), &settings, crate::act::Kept::default(), None);
+        with_shared(async |shared| {
             let announce = |reason: &'static str| shared.announce_drain("alice", reason, &[], None, For::Person);
             let unsaved = tokio::time::timeout(Duration::from_millis(20), announce("one")).await;
             assert!(unsaved.is_err(), "it waits for the write");
@@ -208,10 +212,7 @@ mod tests {
 
     #[test]
     fn what_a_drain_says_goes_out_at_once() {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        runtime.block_on(async {
-            let settings = Settings::of(Merged::of(&[]).unwrap()).unwrap();
-            let shared = Shared::new("n".to_owned(), "b".to_owned(), &settings, crate::act::Kept::default(), None);
+        with_shared(async |shared| {
             saving(&shared, shared.announce_drain("alice", "why", &[], None, For::Person)).await;
             assert!(shared.end_drain(DrainState::Cancelled, "bob"));
             let woken = tokio::time::timeout(Duration::ZERO, shared.wake.notified()).await;

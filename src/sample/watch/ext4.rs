@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::raw::{number, word};
+use super::raw::{needed_number, number, word};
 use crate::host::Host;
 use crate::model::Reading;
 use crate::model::watch::ExtErrors;
@@ -32,13 +32,8 @@ pub(super) fn read(host: &Host, names: &[String]) -> Reading<Vec<ExtErrors>> {
 }
 
 fn one(host: &Host, name: &str) -> Result<Option<ExtErrors>, String> {
-    let path = format!("{ROOT}/{name}/errors_count");
-    let errors = match host.read_text(Path::new(&path)) {
-        Ok(Some(text)) => text.parse().map_err(|_| format!("{path}: {text:?} is not a number"))?,
-        Ok(None) => return Ok(None),
-        Err(error) => return Err(error.to_string()),
-    };
     let file = |file: &str| format!("{ROOT}/{name}/{file}");
+    let Some(errors) = needed_number(host, &file("errors_count"))? else { return Ok(None) };
     let mut one = ExtErrors {
         device: name.to_owned(),
         errors,

@@ -20,7 +20,7 @@ pub use question::{Request, Response};
 
 /// The node's own directories, and Amazon's pages.
 const OFTEN_MS: u64 = 10_000;
-/// Other mount points, health pages, names of pods, the journal's counts.
+/// Other mount points, health pages, names of pods and containers, the journal's counts.
 const SELDOM_MS: u64 = 60_000;
 /// Syslog daemons and who reads their files.
 const MINUTES_MS: u64 = 120_000;
@@ -46,6 +46,9 @@ const MAY_WAIT: [&str; 12] =
     ["btrfs", "zfs", "bcachefs", "nfs", "nfs4", "cifs", "smb3", "ceph", "9p", "lustre", "glusterfs", "virtiofs"];
 /// Images: always full, never written.
 const IMAGES: [&str; 4] = ["squashfs", "iso9660", "erofs", "cramfs"];
+
+/// What is asked only while somebody is to be named.
+const NAMES: [Request; 2] = [Request::PodNames, Request::Containers];
 
 /// Answers questions, in a probe child. `thresholds` is what the caller knows of kubelet's configuration.
 pub fn answer(host: &Host, requests: &[Request], thresholds: impl Fn(&Host) -> Reading<Thresholds>) -> Vec<Response> {
@@ -73,6 +76,7 @@ fn answer_one(
             Response::Looked(answer)
         }
         Request::PodNames => Response::PodNames(pods::read(host)),
+        Request::Containers => Response::Containers(pods::ask(host)),
         Request::Nvme { controller } => Response::Nvme(nvme::ask(host, controller)),
         Request::Thresholds => Response::Thresholds(thresholds(host)),
         Request::Image => Response::Image(image::read(host)),
@@ -92,6 +96,8 @@ pub struct Guarded {
     pub(super) pages: Vec<(String, Pages)>,
     /// Names of pods.
     pub(super) names: Option<Reading<Vec<PodName>>>,
+    /// Names of running containers, with their pods'.
+    pub(super) containers: Option<Reading<Vec<PodName>>>,
     /// kubelet's thresholds.
     pub(super) thresholds: Option<Reading<Thresholds>>,
     /// What is installed.
@@ -173,7 +179,7 @@ impl Pending {
             all.push((Request::Nvme { controller: controller.name.clone() }, every));
         }
         if wants.contributors {
-            all.push((Request::PodNames, SELDOM_MS));
+            all.extend(NAMES.map(|request| (request, SELDOM_MS)));
         }
         all.push((Request::Thresholds, hourly(&samples.thresholds)));
         all.push((Request::Image, hourly(&samples.image)));
@@ -187,7 +193,7 @@ impl Pending {
     /// Lets go of mount points and controllers that are no more.
     fn forget(&mut self, all: &[(Request, u64)]) {
         let there: BTreeSet<&Request> = all.iter().map(|(request, _)| request).collect();
-        self.asked.retain(|request, _| there.contains(request) || *request == Request::PodNames);
+        self.asked.retain(|request, _| there.contains(request) || NAMES.contains(request));
         let outstanding = &self.outstanding;
         let before = self.places.len();
         self.places.retain(|path, place| {
@@ -214,6 +220,7 @@ impl Pending {
         match (request, response) {
             (Request::Look { path, role }, Response::Looked(answer)) => self.place(path, role, answer),
             (Request::PodNames, Response::PodNames(names)) => self.came.names = Some(names),
+            (Request::Containers, Response::Containers(names)) => self.came.containers = Some(names),
             (Request::Nvme { controller }, Response::Nvme(pages)) => self.came.pages.push((controller.clone(), pages)),
             (Request::Thresholds, Response::Thresholds(thresholds)) => self.came.thresholds = Some(thresholds),
             (Request::Image, Response::Image(image)) => self.came.image = Some(image),
@@ -257,6 +264,7 @@ impl Pending {
         match request {
             Request::Look { .. } => {}
             Request::PodNames => self.came.names = Some(Reading::failed(why)),
+            Request::Containers => self.came.containers = Some(Reading::failed(why)),
             Request::Nvme { controller } => self.came.pages.push((controller.clone(), Pages::failed(why))),
             Request::Thresholds => self.came.thresholds = Some(Reading::failed(why)),
             Request::Image => self.came.image = Some(Reading::failed(why)),

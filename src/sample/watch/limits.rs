@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::raw::{bad_line, word};
+use super::raw::{bad_line, needed, needed_number, whole_number, word};
 use crate::host::Host;
 use crate::model::Reading;
 use crate::model::time::Mono;
@@ -36,7 +36,7 @@ pub(super) struct Source {
 
 /// The table of tracked connections of this network namespace.
 pub(super) fn conntrack(host: &Host) -> Reading<Conntrack> {
-    let file = |name: &str| needed(host, &format!("{CONNTRACK}{name}"));
+    let file = |name: &str| needed_number(host, &format!("{CONNTRACK}{name}"));
     let (count, max) = match (file("count"), file("max")) {
         (Ok(Some(count)), Ok(Some(max))) => (count, max),
         (Err(why), _) | (_, Err(why)) => return Reading::failed(why),
@@ -110,18 +110,17 @@ impl Source {
             return Ok(Reading::absent("there is no /proc/loadavg"));
         };
         let tasks = running(&load).ok_or_else(|| bad_line(0, &load, "three averages and RUNNING/TASKS"))?;
-        let file = |name: &str| needed(host, &format!("/proc/sys/kernel/{name}"));
+        let file = |name: &str| needed_number(host, &format!("/proc/sys/kernel/{name}"));
         let (Some(pid_max), Some(threads_max)) = (file("pid_max")?, file("threads-max")?) else {
             return Ok(Reading::absent("there is no /proc/sys/kernel/pid_max or threads-max"));
         };
         let mut groups = Vec::with_capacity(self.limited.len());
         for (dir, path) in &self.limited {
             // A cgroup that has gone, or has no limit any more, is left out; one that cannot be read is not taken for one with room.
-            let (current, max) = (needed(host, &format!("{dir}/pids.current")), limit(host, dir));
+            let (current, max) = (needed_number(host, &format!("{dir}/pids.current")), limit(host, dir));
             match current.and_then(|current| Ok(current.zip(max?))) {
                 Ok(Some((tasks, max))) => groups.push(GroupTasks { path: (*path).to_owned(), tasks, max }),
                 Ok(None) => {}
-                Err(_) if !host.exists(Path::new(dir)) => {}
                 Err(why) => return Err(why),
             }
         }
@@ -144,19 +143,7 @@ fn running(load: &str) -> Option<u64> {
 /// The limit of a cgroup, given its directory; nothing where it has none, or is gone.
 fn limit(host: &Host, dir: &str) -> Result<Option<u64>, String> {
     let path = format!("{dir}/pids.max");
-    match host.read_text(Path::new(&path)).map_err(|error| error.to_string())? {
-        Some(text) if text != "max" => text.parse().map(Some).map_err(|_| format!("{path}: {text:?} is not a number")),
-        _ => Ok(None),
-    }
-}
-
-/// A file that holds one number; nothing where there is none.
-fn needed(host: &Host, path: &str) -> Result<Option<u64>, String> {
-    match host.read_text(Path::new(path)) {
-        Ok(Some(text)) => text.parse().map(Some).map_err(|_| format!("{path}: {text:?} is not a number")),
-        Ok(None) => Ok(None),
-        Err(error) => Err(error.to_string()),
-    }
+    needed(host, &path)?.filter(|text| text != "max").map(|text| whole_number(&path, &text)).transpose()
 }
 
 #[cfg(test)]

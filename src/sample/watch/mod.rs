@@ -60,6 +60,7 @@ pub struct Watcher {
     why_no_groups: Option<String>,
     processes: Option<processes::Scan>,
     tasks: Option<tasks::Scan>,
+    names: pods::Source,
     resources: resources::Source,
     writers: writers::Source,
 }
@@ -234,7 +235,7 @@ impl Watcher {
         if let Some(places) = guarded.places {
             samples.places = Sampled::at(at, Reading::fresh(places, "probes"));
         }
-        if let Some(names) = guarded.names {
+        if let Some(names) = self.names.take(guarded.names, guarded.containers) {
             samples.names = Sampled::at(at, names);
         }
         if let Some(thresholds) = guarded.thresholds {

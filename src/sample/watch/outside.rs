@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::parts::{self, Counts};
-use super::raw::{Came, Raw, bad_line, number, text};
+use super::raw::{Came, Raw, bad_line, gone, needed_number, number, text};
 use crate::host::Host;
 use crate::model::Reading;
 use crate::model::time::Mono;
@@ -145,19 +145,14 @@ impl Source {
     fn group(&mut self, host: &Host, root: &Root, path: String) -> Result<Option<GroupUse>, String> {
         let usage = if root.v2 { "memory.current" } else { "memory.usage_in_bytes" };
         let usage = format!("{}{path}/{usage}", root.point);
-        let usage: u64 = match host.read_text(Path::new(&usage)) {
-            Ok(Some(text)) => text.parse().map_err(|_| format!("{usage}: {text:?} is not a number"))?,
-            Ok(None) => return Ok(None),
-            Err(_) if !host.exists(Path::new(&usage)) => return Ok(None),
-            Err(error) => return Err(error.to_string()),
-        };
+        let Some(usage) = needed_number(host, &usage)? else { return Ok(None) };
         let file = format!("{}{path}/memory.stat", root.point);
         let caches = match self.raw.read(host, &file) {
             Came::Same | Came::New => {
                 text(self.raw.bytes()).and_then(|text| parse(text, root.v2)).map_err(|why| format!("{file}: {why}"))?
             }
             Came::Gone => return Ok(None),
-            Came::Failed(_) if !host.exists(Path::new(&file)) => return Ok(None),
+            Came::Failed(_) if gone(host, &file) => return Ok(None),
             Came::Failed(why) => return Err(why),
         };
         Ok(Some(GroupUse {

@@ -105,6 +105,26 @@ pub(super) fn number<N: std::str::FromStr>(host: &Host, path: &str) -> Option<N>
     word(host, path)?.parse().ok()
 }
 
+/// A small file's text; nothing where there is none, or where it went while it was read: a cgroup's and a device's files answer with errors then.
+pub(super) fn needed(host: &Host, path: &str) -> Result<Option<String>, String> {
+    host.read_text(Path::new(path)).or_else(|error| if gone(host, path) { Ok(None) } else { Err(error.to_string()) })
+}
+
+/// A small file's number, in the same way.
+pub(super) fn needed_number(host: &Host, path: &str) -> Result<Option<u64>, String> {
+    needed(host, path)?.map(|text| whole_number(path, &text)).transpose()
+}
+
+/// The whole text as a number.
+pub(super) fn whole_number(path: &str, text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("{path}: {text:?} is not a number"))
+}
+
+/// Whether nothing is there; what cannot be looked at may be.
+pub(super) fn gone(host: &Host, path: &str) -> bool {
+    matches!(host.facts(Path::new(path)), Ok(None))
+}
+
 /// A line that was not understood, with its number counted from 1, cut where it is long.
 pub(super) fn bad_line(index: usize, line: &str, expected: &str) -> String {
     let shown: String = line.chars().take(120).collect();

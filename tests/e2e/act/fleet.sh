@@ -158,7 +158,11 @@ day() {
           .starts |= map(.at |= back) | if .released then .released |= back else . end | if .breaker then .breaker.at |= back else . end | tojson)')
     put node-steward-ledger "$moved"
 }
+# Others than before, odd and even: of those that are left of the first there may be none with room beside two others. And those get well while nobody may
+# begin: who was just cordoned and is well would give it back.
+fine "well ${ill[*]}"
 day
+fine "sick R# - ${names[*]:sick:sick}"
 until_so 60 '(.cordoned | length) == 3' 'three more, a day later'
 holders=$(cordoned | jq -r 'join(" ")')
 fine "kill $holders"

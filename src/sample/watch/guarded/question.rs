@@ -22,6 +22,8 @@ pub enum Request {
     },
     /// The names of pods, from their log directories.
     PodNames,
+    /// The names of running containers, from the container runtime.
+    Containers,
     /// A controller's log pages.
     Nvme {
         /// Such as `nvme0`.
@@ -49,6 +51,8 @@ pub enum Response {
     Looked(Answer),
     /// To [`Request::PodNames`].
     PodNames(Reading<Vec<PodName>>),
+    /// To [`Request::Containers`].
+    Containers(Reading<Vec<PodName>>),
     /// To [`Request::Nvme`].
     Nvme(Pages),
     /// To [`Request::Thresholds`].
@@ -76,6 +80,7 @@ impl Request {
         match self {
             Self::Look { path, .. } => mount_of(mounts, path).to_owned(),
             Self::PodNames => at(&["/var/log/pods", "/var/log/containers"]),
+            Self::Containers => "the container runtime".to_owned(),
             Self::Nvme { controller } => controller.clone(),
             Self::Thresholds => at(&["/etc/kubernetes", "/var/lib/kubelet"]),
             Self::Image => at(&["/etc", "/usr/lib/modules", "/boot"]),

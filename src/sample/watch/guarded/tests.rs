@@ -123,6 +123,7 @@ fn requests_and_answers_cross_a_pipe() {
         (Request::Look { path: "/var/lib/kubelet/pods".to_owned(), role: "kubelet".to_owned() }, "/var/lib/kubelet"),
         (Request::Look { path: "/database".to_owned(), role: "mount".to_owned() }, "/"),
         (Request::PodNames, "/"),
+        (Request::Containers, "the container runtime"),
         (Request::Nvme { controller: "nvme0".to_owned() }, "nvme0"),
         (Request::Thresholds, "/ and /var/lib/kubelet"),
         (Request::Image, "/"),
@@ -138,6 +139,7 @@ fn requests_and_answers_cross_a_pipe() {
     for response in [
         Response::Looked(Answer::Refused { errno: 5, why: "I/O error".to_owned() }),
         Response::PodNames(Reading::absent("none")),
+        Response::Containers(Reading::fresh(Vec::new(), "r")),
         Response::Nvme(Pages::failed("x")),
         Response::Thresholds(Reading::fresh(Thresholds::default(), "y")),
         Response::Image(Reading::fresh(Image::default(), "z")),
