@@ -57,8 +57,8 @@ pub struct Actor {
     held: Held,
     /// Since when nothing is wrong, as far as can be seen.
     clear: Option<Mono>,
-    /// Something whose end is not to be trusted was wrong while our cordon was there, whatever that was put on for.
-    lasting: bool,
+    /// The cordon beside which something was wrong whose end is not to be trusted, whatever that was put on for: since when it is there.
+    lasting: Option<String>,
     settle: Option<Mono>,
     /// The cordon that a drain was begun for: one a cordon.
     drained: Option<String>,
@@ -81,7 +81,7 @@ impl Actor {
             against: None,
             held: Held::Open,
             clear: None,
-            lasting: false,
+            lasting: None,
             settle: None,
             drained: None,
             drains: Mono(0),
@@ -89,9 +89,14 @@ impl Actor {
         }
     }
 
-    /// What an earlier run of this boot has drained for.
-    pub fn drained(&mut self, cordoned: Option<String>) {
-        self.drained = cordoned;
+    /// What an earlier run of this boot has drained for, and beside which cordon it saw what lasts.
+    pub fn resumed(&mut self, drained: Option<String>, lasting: Option<String>) {
+        (self.drained, self.lasting) = (drained, lasting);
+    }
+
+    /// The second of these, to be kept for a next run.
+    pub fn lasting(&self) -> Option<&str> {
+        self.lasting.as_deref()
     }
 
     /// Other settings.
@@ -125,8 +130,10 @@ impl Actor {
         self.wanted = wanted;
         let well = match &self.held {
             Held::Ours(mark) if mark.whose == For::Problem => {
-                self.lasting |= bears == Bears::Lasting;
-                bears == Bears::Nothing && !self.lasting && ends(mark)
+                if bears == Bears::Lasting && self.lasting.as_ref() != Some(&mark.since) {
+                    self.lasting = Some(mark.since.clone());
+                }
+                bears == Bears::Nothing && self.lasting.as_ref() != Some(&mark.since) && ends(mark)
             }
             _ => false,
         };
@@ -160,7 +167,7 @@ impl Actor {
             self.settle = Some(now);
         }
         if self.held != held {
-            (self.clear, self.refused, self.lasting) = (None, [None, None], false);
+            (self.clear, self.refused) = (None, [None, None]);
             // Many nodes may be given back at once.
             if held == Held::Open && self.wanted.is_some() {
                 let before = self.due;

@@ -193,10 +193,10 @@ fn a_cordon_of_our_own_is_drained_once_and_only_where_the_mode_says_so() {
         assert_eq!(scene.until(3600, &want(), true, true), None);
         // Nor by the next run of this boot; but for another cordon.
         let mut next = Scene::new(Rules { mode, ..Rules::default() });
-        next.actor.drained(Some(cordoned));
+        next.actor.resumed(Some(cordoned), None);
         next.actor.saw(Mono(0), held.clone());
         assert_eq!(next.until(600, &want(), true, true), None);
-        next.actor.drained(Some("before".to_owned()));
+        next.actor.resumed(Some("before".to_owned()), None);
         assert!(next.until(600, &want(), true, true).is_some());
         // While nothing is wrong any more there is nothing to drain for.
         let mut well = Scene::new(Rules { mode, ..Rules::default() });
@@ -283,10 +283,18 @@ fn hardware_that_failed_beside_it_keeps_a_cordon() {
     scene.now += 1000;
     scene.actor.observe(Mono(scene.now), None, Bears::Lasting, |_| true);
     assert_eq!(scene.until(86_400, &None, false, true), None, "it has gone, and is not trusted");
+    // Nor by the next run of the daemon.
+    let kept = scene.actor.lasting().map(str::to_owned);
+    let mut next = Scene::new(rules());
+    next.actor.resumed(None, kept);
+    next.actor.saw(Mono(0), ours(For::Problem));
+    assert_eq!(next.until(86_400, &None, false, true), None);
     // Another cordon is another matter.
-    scene.actor.saw(Mono(scene.now), Held::Open);
-    scene.actor.saw(Mono(scene.now), ours(For::Problem));
-    assert!(scene.until(2000, &None, false, true).is_some());
+    next.actor.saw(Mono(next.now), Held::Open);
+    let Held::Ours(mut mark) = ours(For::Problem) else { unreachable!() };
+    mark.since = "2023-11-16T00:00:00Z".to_owned();
+    next.actor.saw(Mono(next.now), Held::Ours(mark));
+    assert!(next.until(2000, &None, false, true).is_some());
 }
 
 #[test]

@@ -164,6 +164,7 @@ mod tests {
     use tokio::time::Duration;
 
     use crate::agent::Settings;
+    use crate::agent::watch::saved::Past;
     use crate::settings::Merged;
 
     /// While the daemon saves.
@@ -177,7 +178,7 @@ mod tests {
     fn with_shared(work: impl AsyncFnOnce(Shared)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let settings = Settings::of(Merged::of(&[]).unwrap()).unwrap();
-        let shared = Shared::new("n".to_owned(), "b".to_owned(), &settings, crate::act::Kept::default(), None);
+        let shared = Shared::new("n".to_owned(), "b".to_owned(), &settings, Past::default());
         runtime.block_on(work(shared));
     }
 

@@ -12,9 +12,10 @@ use super::ask::Ask;
 use super::engine::{Against, Engine, Outcome};
 use super::orders::{self, Answer, Ordered, Reply};
 use super::probes::Probes;
+use super::saved::Past;
 use super::shared::{Facts, Shared};
 use super::talk::talk;
-use crate::act::{Kept, View, drain, hold, note, skew};
+use crate::act::{View, hold, note, skew};
 use crate::agent::Settings;
 use crate::api::{Act, Code};
 use crate::cluster::{Errand, Fetched, Standing, run_here};
@@ -39,9 +40,6 @@ pub(super) struct Envoy {
     pub(super) failed: u64,
 }
 
-/// What was told, and the drain.
-pub(super) type Past = (Kept, Option<drain::Kept>);
-
 /// Where errands go on the desk: one of a kind at a time.
 fn place(errand: &Errand) -> &'static str {
     match errand {
@@ -59,7 +57,7 @@ impl Envoy {
     }
 
     fn named(hostname: String, boot_id: String, settings: &Settings, shut: Option<&'static str>, kept: Past) -> Self {
-        let shared = Shared::new(hostname, boot_id, settings, kept.0, kept.1);
+        let shared = Shared::new(hostname, boot_id, settings, kept);
         let shut = shut.or_else(|| (!settings.cluster.enabled).then_some("cluster.enabled is false"));
         Self { shut, shared: Rc::new(shared), task: None, told: String::new(), begun: false, failed: 0 }
     }
@@ -215,7 +213,11 @@ impl Envoy {
 
     /// To be saved.
     pub(super) fn kept(&self) -> Past {
-        (self.shared.reporter.borrow().kept().clone(), self.shared.drain_kept())
+        Past {
+            report: self.shared.reporter.borrow().kept().clone(),
+            drain: self.shared.drain_kept(),
+            lasting: self.shared.actor.borrow().lasting().map(str::to_owned),
+        }
     }
 
     /// The program that follows a full drain, once.

@@ -13,11 +13,11 @@ use super::daemon::{Daemon, Once};
 use super::doors::{self, Asks};
 use super::ear::Ear;
 use super::engine::Engine;
-use super::envoy::{Envoy, Past};
+use super::envoy::Envoy;
 use super::keeping::Keeping;
 use super::pace::Pace;
 use super::probes::Probes;
-use super::saved::{Found, Saved};
+use super::saved::{Found, Past, Saved};
 use crate::agent::Settings;
 use crate::agent::turn::Turn;
 use crate::api::Published;
@@ -214,7 +214,10 @@ fn resume(host: &Host, log: &Log, path: &Path, boot_id: &str, engine: &mut Engin
     let (said, kept) = match Saved::load(host, path, boot_id) {
         Found::Nothing => (Vec::new(), Past::default()),
         Found::SetAside(words) => (vec![words], Past::default()),
-        Found::State(saved) => (engine.resume(saved.watch, saved.status, saved.wants), (saved.report, saved.drain)),
+        Found::State(saved) => {
+            let past = Past { report: saved.report, drain: saved.drain, lasting: saved.lasting };
+            (engine.resume(saved.watch, saved.status, saved.wants), past)
+        }
     };
     for words in said {
         log.line(Priority::Warning, &words, &[("NODE_STEWARD_EVENT", "state")]);

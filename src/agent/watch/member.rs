@@ -6,9 +6,9 @@ use std::rc::Rc;
 use tokio::task::{JoinHandle, spawn_local};
 
 use super::engine::Against;
+use super::saved::Past;
 use super::shared::Shared;
 use super::talk::talk;
-use crate::act::Kept;
 use crate::agent::Settings;
 use crate::cluster::Cluster;
 use crate::model::cluster::Hold;
@@ -25,7 +25,7 @@ pub struct Member {
 impl Member {
     /// Begins to talk. It needs a `LocalSet`.
     pub fn begin(node: &str, settings: &Settings) -> Self {
-        let shared = Rc::new(Shared::new(node.to_owned(), "a boot".to_owned(), settings, Kept::default(), None));
+        let shared = Rc::new(Shared::new(node.to_owned(), "a boot".to_owned(), settings, Past::default()));
         let ours = Rc::clone(&shared);
         let task = spawn_local(async move {
             tokio::join!(talk(Rc::clone(&ours)), ours.keep.never());

@@ -5,7 +5,6 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::envoy::Past;
 use crate::act::{Kept, drain};
 use crate::agent::turn::Stored;
 use crate::host::{Host, HostResult, Wanted, Written};
@@ -34,6 +33,20 @@ pub struct Saved {
     /// The drain that goes on, or the last one.
     #[serde(default)]
     pub drain: Option<drain::Kept>,
+    /// The cordon beside which something was wrong whose end is not to be trusted: since when it is there.
+    #[serde(default)]
+    pub lasting: Option<String>,
+}
+
+/// What was done and told, as far as a next run must know.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Past {
+    /// See [`Saved::report`].
+    pub report: Kept,
+    /// See [`Saved::drain`].
+    pub drain: Option<drain::Kept>,
+    /// See [`Saved::lasting`].
+    pub lasting: Option<String>,
 }
 
 /// What is there at a start.
@@ -49,8 +62,9 @@ pub enum Found {
 
 impl Saved {
     /// To be saved.
-    pub fn new(boot_id: &str, watch: Stored, status: Status, wants: Wants, (report, drain): Past) -> Self {
-        Self { version: VERSION, boot_id: boot_id.to_owned(), watch, status, wants, report, drain }
+    pub fn new(boot_id: &str, watch: Stored, status: Status, wants: Wants, past: Past) -> Self {
+        let Past { report, drain, lasting } = past;
+        Self { version: VERSION, boot_id: boot_id.to_owned(), watch, status, wants, report, drain, lasting }
     }
 
     /// Reads what a run before this one has left.

@@ -10,8 +10,9 @@ use tokio::time::{Duration, Instant};
 use super::drained::Drained;
 use super::keep::Keep;
 use super::orders::Orders;
+use super::saved::Past;
 use crate::act::actor::Actor;
-use crate::act::{DrainRules, Kept, Reporter, Sent, drain, hold};
+use crate::act::{DrainRules, Reporter, Sent, hold};
 use crate::agent::Settings;
 use crate::api::Code;
 use crate::cluster::{Cluster, Error, Node, Patience, Request, Rules};
@@ -76,21 +77,15 @@ pub(super) struct Facts {
 
 impl Shared {
     /// Nothing is known yet.
-    pub(super) fn new(
-        hostname: String,
-        boot_id: String,
-        settings: &Settings,
-        kept: Kept,
-        drain: Option<drain::Kept>,
-    ) -> Self {
+    pub(super) fn new(hostname: String, boot_id: String, settings: &Settings, kept: Past) -> Self {
         let rules = settings.cluster.clone();
         let salt = rules.node_name.as_ref().unwrap_or(&hostname);
         let mut actor = Actor::new(settings.policy.clone(), settings.report.every.ms(), salt);
-        let drained = Drained::resumed(drain);
-        actor.drained(drained.cordoned());
+        let drained = Drained::resumed(kept.drain);
+        actor.resumed(drained.cordoned(), kept.lasting);
         Self {
             cluster: Cluster::new(salt, rules.kubeconfig.clone().map(PathBuf::from), Patience::default()),
-            reporter: RefCell::new(Reporter::new(settings.report.clone(), kept)),
+            reporter: RefCell::new(Reporter::new(settings.report.clone(), kept.report)),
             facts: RefCell::default(),
             actor: RefCell::new(actor),
             drained: RefCell::new(drained),
@@ -207,7 +202,7 @@ mod tests {
     #[test]
     fn a_watch_that_lags_behind_our_own_answers_takes_nothing_back() {
         let settings = Settings::of(Merged::of(&[]).unwrap()).unwrap();
-        let shared = Shared::new("n".to_owned(), "b".to_owned(), &settings, Kept::default(), None);
+        let shared = Shared::new("n".to_owned(), "b".to_owned(), &settings, Past::default());
         let node = |version: &str, cordoned: bool| -> Node {
             let mark =
                 json!({"for": "person", "by": "a", "reason": "r", "since": "2026-01-01T00:00:00Z", "bootId": "b"});
