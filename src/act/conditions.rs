@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::problem::{Condition, Entry, Finding, Problem, Severity};
+use crate::model::problem::{Condition, Entry, Finding, Kind, Problem, Severity};
 use crate::model::status::{Part, Standing};
 
 /// What the types begin with, so that nobody takes them for another program's: Karpenter and EKS replace nodes for some bare names.
@@ -78,6 +78,8 @@ pub struct View<'a> {
     pub catalogue: &'a [&'static Entry],
     /// What is wrong, the worst first.
     pub problems: &'a [Problem],
+    /// Which of it is grave, by kind and subject: the node's own, critical, certain and lasting.
+    pub grave: &'a [(Kind, String)],
 }
 
 impl<'a> View<'a> {
@@ -92,7 +94,7 @@ impl<'a> View<'a> {
     }
 
     /// Those who speak for a condition and are not off. For the agent's own health all do.
-    fn speakers_of(&self, condition: Condition) -> Vec<&'a Part> {
+    pub(super) fn speakers_of(&self, condition: Condition) -> Vec<&'a Part> {
         let speaks = |part: &&Part| {
             condition == Condition::AgentHealth
                 || self.speakers.iter().any(|(theirs, name)| *theirs == condition && part.name == *name)
@@ -105,54 +107,56 @@ impl<'a> View<'a> {
 pub fn judge(condition: Condition, view: &View<'_>) -> Option<Said> {
     let speakers = view.speakers_of(condition);
     let problems: Vec<&Problem> = view.problems_of(condition).collect();
-    let calm = |answer, reason: &str, message: String| Said {
-        answer,
-        reason: reason.to_owned(),
-        message: cut(message),
-        about: Vec::new(),
-    };
     if speakers.is_empty() {
         return None;
     }
     if let Some(worst) = problems.first() {
-        let about = |problem: &&Problem| {
-            let finding = &problem.finding;
-            format!("{} {} {}", finding.kind, finding.subject, finding.severity)
-        };
-        return Some(Said {
-            answer: Answer::True,
-            reason: worst.finding.kind.to_string(),
-            message: cut(sentence(worst, &problems[1..])),
-            about: problems.iter().map(about).collect(),
-        });
+        return Some(said_of(Answer::True, worst, &problems));
     }
     if !view.looked {
-        return Some(calm(Answer::Unknown, "NotLookedYet", "there was no full look at the node yet".to_owned()));
+        return Some(calm(Answer::Unknown, "NotLookedYet", "there was no full look at the node yet"));
     }
-    let blind: Vec<(&str, &str)> = speakers
-        .iter()
-        .filter_map(|part| match &part.standing {
-            Standing::Learning { why } | Standing::Unknown { why } => Some((part.name.as_str(), why.as_str())),
-            Standing::Working | Standing::Off => None,
-        })
-        .collect();
-    let shown: Vec<String> = blind.iter().map(|(name, why)| format!("{name} ({why})")).collect();
-    let working = speakers.len() - blind.len();
+    let (blind, working) = blind(&speakers);
     let all_unknown = || speakers.iter().all(|part| matches!(part.standing, Standing::Unknown { .. }));
     Some(match (condition, working) {
         // Somebody who is still learning is not blind.
         (Condition::AgentHealth, 0) if all_unknown() => {
-            calm(Answer::True, "AgentIsBlind", format!("no detector can look: {}", shown.join(", ")))
+            calm(Answer::True, "AgentIsBlind", &format!("no detector can look: {blind}"))
         }
-        (Condition::AgentHealth, _) => calm(Answer::False, "AgentLooks", "the agent looks at the node".to_owned()),
-        (_, 0) => calm(Answer::Unknown, "CannotJudge", format!("cannot judge: {}", shown.join(", "))),
-        (_, _) if blind.is_empty() => calm(Answer::False, "NoProblem", "no problem is known".to_owned()),
-        _ => calm(
-            Answer::False,
-            "NoProblem",
-            format!("no problem is known; cannot judge yet, or at all: {}", shown.join(", ")),
-        ),
+        (Condition::AgentHealth, _) => calm(Answer::False, "AgentLooks", "the agent looks at the node"),
+        (_, 0) => calm(Answer::Unknown, "CannotJudge", &format!("cannot judge: {blind}")),
+        (_, working) if working == speakers.len() => calm(Answer::False, "NoProblem", "no problem is known"),
+        _ => calm(Answer::False, "NoProblem", &format!("no problem is known; cannot judge yet, or at all: {blind}")),
     })
+}
+
+/// Where there is nothing to say of a problem.
+pub(super) fn calm(answer: Answer, reason: &str, message: &str) -> Said {
+    Said { answer, reason: reason.to_owned(), message: cut(message.to_owned()), about: Vec::new() }
+}
+
+/// Of these problems, the worst of which is the first.
+pub(super) fn said_of(answer: Answer, worst: &Problem, problems: &[&Problem]) -> Said {
+    let about = |problem: &&Problem| {
+        let finding = &problem.finding;
+        format!("{} {} {}", finding.kind, finding.subject, finding.severity)
+    };
+    Said {
+        answer,
+        reason: worst.finding.kind.to_string(),
+        message: cut(sentence(worst, &problems[1..])),
+        about: problems.iter().map(about).collect(),
+    }
+}
+
+/// Who cannot look, and why, in words; and how many can.
+pub(super) fn blind(speakers: &[&Part]) -> (String, usize) {
+    let blind = |part: &&Part| match &part.standing {
+        Standing::Learning { why } | Standing::Unknown { why } => Some(format!("{} ({why})", part.name)),
+        Standing::Working | Standing::Off => None,
+    };
+    let words: Vec<String> = speakers.iter().filter_map(blind).collect();
+    (words.join(", "), speakers.len() - words.len())
 }
 
 /// The worst as a sentence, the others by name.

@@ -10,11 +10,13 @@ pub mod ledger;
 pub mod note;
 mod notices;
 pub mod plan;
+mod repair;
 mod report;
 mod rules;
 pub mod skew;
 
 pub use conditions::{ALL, Answer, PREFIX, Said, View, judge, name};
 pub use notices::Notices;
+pub use repair::Repair;
 pub use report::{Kept, Reporter, Sent};
 pub use rules::{After, DEADLINES, DrainRules, Rules, Word};

@@ -1,17 +1,18 @@
 //! What the cluster is told, and when: conditions at a slow beat and soon after they change, events as they come. Pure: it is shown the node's problems and
 //! the Node, asked for the next request, and told what came of it. It refuses to write what it has not seen: without a Node before its eyes it is silent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::conditions::{ALL, Answer, Said, View, judge, name, of_its_subject};
 use super::note::Note;
 use super::notices::Notices;
+use super::repair::{self, Repair, SIGN};
 use super::rules::Rules;
 use crate::cluster::{Error, Node, NodeCondition, Request, jitter};
 use crate::detect::Changes;
-use crate::model::problem::{Condition, Problem, Severity};
+use crate::model::problem::{Problem, Severity};
 use crate::model::time::{Mono, Now, Wall};
 
 /// Somebody has changed what is ours: it is put back, but two who disagree must not write all the time.
@@ -31,7 +32,8 @@ const FAILED: u64 = 1 << 48;
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Kept {
-    stands: BTreeMap<Condition, Stand>,
+    /// By their types.
+    stands: BTreeMap<String, Stand>,
     notices: Notices,
 }
 
@@ -54,6 +56,8 @@ pub struct Reporter {
     looked: bool,
     /// Our conditions as the Node has them, and the Node's name; none while it is not before our eyes.
     there: Option<(String, BTreeMap<String, NodeCondition>)>,
+    /// Types that we could be asked for, and that somebody else writes.
+    others: BTreeSet<String>,
     /// What was written last, and when.
     written: Option<Written>,
     spoke: Option<Mono>,
@@ -70,7 +74,7 @@ pub struct Reporter {
     unsaved: bool,
 }
 
-type Written = BTreeMap<Condition, Said>;
+type Written = BTreeMap<String, Said>;
 
 /// A request on its way.
 #[derive(Debug, Clone, PartialEq)]
@@ -89,13 +93,19 @@ enum What {
 
 impl Reporter {
     /// Goes on with what an earlier run of this boot has kept.
-    pub fn new(rules: Rules, kept: Kept) -> Self {
+    pub fn new(rules: Rules, mut kept: Kept) -> Self {
+        let ours = |kind: &String| {
+            ALL.iter().any(|own| name(*own) == *kind) || Repair::ALL.iter().any(|repair| repair.name() == *kind)
+        };
+        // An earlier version may have had others.
+        kept.stands.retain(|kind, _| ours(kind));
         Self {
             rules,
             // Its status stands until the first full look.
             looked: false,
             kept,
             there: None,
+            others: BTreeSet::new(),
             written: None,
             spoke: None,
             put_back: None,
@@ -146,26 +156,37 @@ impl Reporter {
         let view = &View { looked: self.looked, ..*view };
         for condition in ALL {
             let said = if self.rules.conditions { judge(condition, view) } else { None };
-            let Some(said) = said else {
-                self.unsaved |= self.kept.stands.remove(&condition).is_some();
-                continue;
-            };
-            match self.kept.stands.get_mut(&condition) {
-                Some(stand) if stand.said.answer == said.answer => {
-                    self.unsaved |= stand.said.core() != said.core();
-                    stand.said = said;
-                }
-                other => {
-                    let first = other.is_none() && said.answer != Answer::Unknown;
-                    // Where it began before anybody could be told, it began then.
-                    let began = view.problems_of(condition).map(|problem| problem.since_wall).min();
-                    let since = began.filter(|_| first && said.answer == Answer::True).unwrap_or(now.wall);
-                    self.kept.stands.insert(condition, Stand { said, since, first });
-                    self.unsaved = true;
-                }
-            }
+            // Where it began before anybody could be told, it began then.
+            let began = view.problems_of(condition).map(|problem| problem.since_wall).min();
+            self.stand(now, name(condition), said, began);
+        }
+        for repair in Repair::ALL {
+            let kinds = self.rules.repair.get(&repair).filter(|_| self.rules.conditions);
+            let said = kinds.and_then(|kinds| repair::judge(repair, kinds, view));
+            // A problem is not grave from its begin: others count from the moment when it is.
+            self.stand(now, repair.name(), said, None);
         }
         self.plan(now.mono);
+    }
+
+    /// How a condition stands from now on.
+    fn stand(&mut self, now: &Now, kind: String, said: Option<Said>, began: Option<Wall>) {
+        let Some(said) = said else {
+            self.unsaved |= self.kept.stands.remove(&kind).is_some();
+            return;
+        };
+        match self.kept.stands.get_mut(&kind) {
+            Some(stand) if stand.said.answer == said.answer => {
+                self.unsaved |= stand.said.core() != said.core();
+                stand.said = said;
+            }
+            other => {
+                let first = other.is_none() && said.answer != Answer::Unknown;
+                let since = began.filter(|_| first && said.answer == Answer::True).unwrap_or(now.wall);
+                self.kept.stands.insert(kind, Stand { said, since, first });
+                self.unsaved = true;
+            }
+        }
     }
 
     /// Something that was done to the node, or that was asked for and is not done.
@@ -205,9 +226,13 @@ impl Reporter {
     /// Our Node, as the server has it now.
     pub fn saw(&mut self, now: Mono, node: &Node) {
         self.note.saw(now, node);
-        let ours = |one: &&NodeCondition| ALL.iter().any(|condition| name(*condition) == one.kind);
-        let there: BTreeMap<_, _> =
-            node.status.conditions.iter().filter(ours).map(|one| (one.kind.clone(), one.clone())).collect();
+        let own = |one: &NodeCondition| ALL.iter().any(|condition| name(*condition) == one.kind);
+        let shared = |one: &NodeCondition| Repair::ALL.iter().any(|repair| repair.name() == one.kind);
+        let signed = |one: &NodeCondition| one.message.starts_with(SIGN);
+        let conditions = &node.status.conditions;
+        let ours = conditions.iter().filter(|one| own(one) || shared(one) && signed(one));
+        let there: BTreeMap<_, _> = ours.map(|one| (one.kind.clone(), one.clone())).collect();
+        self.others = conditions.iter().filter(|one| shared(one) && !signed(one)).map(|one| one.kind.clone()).collect();
         let new = self.there.is_none();
         let name = &node.metadata.name;
         self.there = Some((name.clone(), there));
@@ -232,7 +257,18 @@ impl Reporter {
     }
 
     fn said(&self) -> Written {
-        self.kept.stands.iter().map(|(condition, stand)| (*condition, stand.said.clone())).collect()
+        self.stands().map(|(kind, stand)| (kind.clone(), stand.said.clone())).collect()
+    }
+
+    /// What is ours to say: what another writes under the same name is not.
+    fn stands(&self) -> impl Iterator<Item = (&String, &Stand)> {
+        self.kept.stands.iter().filter(|(kind, _)| !self.others.contains(*kind))
+    }
+
+    /// Names that were asked for and that another writes.
+    pub fn others(&self) -> impl Iterator<Item = &str> {
+        let asked = |kind: &&String| self.kept.stands.contains_key(*kind);
+        self.others.iter().filter(asked).map(String::as_str)
     }
 
     /// There is no Node of ours, or nobody who could tell.
@@ -244,8 +280,8 @@ impl Reporter {
     /// What the Node has said since before this run began has been so since then.
     fn adopt(&mut self) {
         let Some((_, there)) = &self.there else { return };
-        for (condition, stand) in self.kept.stands.iter_mut().filter(|(_, stand)| stand.first) {
-            let same = there.get(&name(*condition)).filter(|one| one.status == stand.said.answer.to_string());
+        for (kind, stand) in self.kept.stands.iter_mut().filter(|(_, stand)| stand.first) {
+            let same = there.get(kind).filter(|one| one.status == stand.said.answer.to_string());
             if let Some(since) = same.and_then(|one| one.last_transition_time.as_deref()).and_then(Wall::parse) {
                 stand.since = since;
             }
@@ -255,10 +291,8 @@ impl Reporter {
     /// Whether the Node has anything else than this.
     fn altered(&self, written: &Written) -> bool {
         let Some((_, there)) = &self.there else { return false };
-        let kept = |(condition, said): (&Condition, &Said)| {
-            there
-                .get(&name(*condition))
-                .is_some_and(|one| one.status == said.answer.to_string() && one.reason == said.reason)
+        let kept = |(kind, said): (&String, &Said)| {
+            there.get(kind).is_some_and(|one| one.status == said.answer.to_string() && one.reason == said.reason)
         };
         there.len() != written.len() || !written.iter().all(kept)
     }
@@ -266,23 +300,20 @@ impl Reporter {
     /// Whether the Node has it since the same moments as we: what came and went while nobody listened is news.
     fn dated(&self) -> bool {
         let Some((_, there)) = &self.there else { return false };
-        let since =
-            |condition: &Condition| there.get(&name(*condition))?.last_transition_time.as_deref().and_then(Wall::parse);
-        let same = |(condition, stand): (&Condition, &Stand)| {
-            since(condition).is_some_and(|since| since.0.div_euclid(1000) == stand.since.0.div_euclid(1000))
+        let since = |kind: &String| there.get(kind)?.last_transition_time.as_deref().and_then(Wall::parse);
+        let same = |(kind, stand): (&String, &Stand)| {
+            since(kind).is_some_and(|since| since.0.div_euclid(1000) == stand.since.0.div_euclid(1000))
         };
-        self.kept.stands.iter().all(same)
+        self.stands().all(same)
     }
 
     /// Sets the moment for what has changed.
     fn plan(&mut self, now: Mono) {
         let Some((node, _)) = &self.there else { return };
         let Some(written) = &self.written else { return };
-        let stands = &self.kept.stands;
-        let same = written.len() == stands.len()
-            && stands
-                .iter()
-                .all(|(condition, stand)| written.get(condition).is_some_and(|said| said.core() == stand.said.core()));
+        let as_written =
+            |(kind, stand): (&String, &Stand)| written.get(kind).is_some_and(|said| said.core() == stand.said.core());
+        let same = written.len() == self.stands().count() && self.stands().all(as_written);
         if same || self.due.is_some() {
             return;
         }
@@ -307,8 +338,7 @@ impl Reporter {
         let (node, there) = self.there.as_ref()?;
         let node = node.clone();
         if self.speaks() <= now.mono {
-            let stands = &self.kept.stands;
-            let set: Vec<_> = stands.iter().map(|(condition, stand)| written(*condition, stand, now.wall)).collect();
+            let set: Vec<_> = self.stands().map(|(kind, stand)| written(kind, stand, now.wall)).collect();
             let known = |kind: &String| !set.iter().any(|one| one.kind == *kind);
             let remove: Vec<_> = there.keys().filter(|kind| known(kind)).cloned().collect();
             if !set.is_empty() || !remove.is_empty() {
@@ -358,9 +388,9 @@ impl Reporter {
     }
 }
 
-fn written(condition: Condition, stand: &Stand, now: Wall) -> NodeCondition {
+fn written(kind: &str, stand: &Stand, now: Wall) -> NodeCondition {
     NodeCondition {
-        kind: name(condition),
+        kind: kind.to_owned(),
         status: stand.said.answer.to_string(),
         reason: stand.said.reason.clone(),
         message: stand.said.message.clone(),
@@ -370,6 +400,6 @@ fn written(condition: Condition, stand: &Stand, now: Wall) -> NodeCondition {
 }
 
 #[cfg(test)]
-mod scene;
+pub(super) mod scene;
 #[cfg(test)]
 mod tests;

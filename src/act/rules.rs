@@ -1,8 +1,11 @@
 //! The settings of the report and of drains. They refuse a beat that would be a load for a server with thousands of nodes, and a program without its path.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::repair::Repair;
 use crate::model::drain::Allow;
 use crate::model::time::Span;
 
@@ -16,6 +19,11 @@ pub struct Rules {
     pub events: bool,
     /// Whether what kubelet keeps from pods, and by which files, is shown as an annotation of the Node (`node-steward.io/reserved`).
     pub reserved: bool,
+    /// Grave problems under the names that others replace nodes for: `StorageReady`, `KernelReady`, `NetworkingReady`, `ContainerRuntimeReady`, each with the
+    /// kinds of problems that make it False. None by default. Where Karpenter's node repair or EKS auto repair is on, a node with such a condition is deleted
+    /// after 30 minutes, whatever PodDisruptionBudgets say. A problem counts that is critical, certain, has lasted as long as `policy.cordon_after`, has no pod
+    /// behind it, and, where it is about a disk, is about one of the node's own. What another agent writes under such a name is left to it.
+    pub repair: BTreeMap<Repair, Vec<String>>,
     /// How often the conditions are said again where nothing changes, 10 s to 1 h; a tenth more or less, by the node's name.
     pub every: Span,
     /// A first change waits for up to this long, up to 1 min and by the node's name, so that a fleet does not speak at once.
@@ -30,6 +38,7 @@ impl Default for Rules {
             conditions: true,
             events: true,
             reserved: true,
+            repair: BTreeMap::new(),
             every: Span::minutes(5),
             settle: Span::seconds(2),
             coalesce: Span::seconds(10),

@@ -145,6 +145,10 @@ impl Settings {
             let words = format!("there is no problem {name:?}; what another program reports is named {COMPANION}NAME");
             return Err(settings.merged.complaint("policy.cordon_for", &words));
         }
+        let unknown = settings.report.repair.values().flatten().find(|name| !known(name));
+        if let Some(name) = unknown {
+            return Err(settings.merged.complaint("report.repair", &format!("there is no problem {name:?}")));
+        }
         // Tried on detectors that nobody uses, so that running ones never have half of the new settings.
         settings.configure(&mut State::new())?;
         reserve::profile(&settings.reserve.profile)

@@ -1,5 +1,5 @@
 //! Whose a cgroup is: a container of a pod, a unit, or just a group. Path forms are those of kubelet's systemd and cgroupfs drivers, with
-//! containerd, CRI-O and docker. It refuses to guess a pod's name: without the log directories' names there is only the UID.
+//! containerd, CRI-O and docker. It refuses to guess a pod's name: without the log directories' or the runtime's names there is only the UID.
 
 use super::problem::Who;
 use super::watch::PodName;

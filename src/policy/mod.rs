@@ -5,4 +5,4 @@ mod reasons;
 mod rules;
 
 pub use reasons::Withheld;
-pub use rules::{Bears, Budget, COMPANION, Ground, Mode, Rules, Want, bears, decide, ends_by_itself, want};
+pub use rules::{Bears, Budget, COMPANION, Ground, Mode, Rules, Want, bears, decide, ends_by_itself, grave, want};

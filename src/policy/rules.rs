@@ -207,22 +207,53 @@ fn may(rules: &Rules, catalogue: &[&Entry], problem: &Problem) -> bool {
         })
 }
 
-fn withheld(rules: &Rules, catalogue: &[&Entry], ground: &Ground, now: &Now, problem: &Problem) -> Option<Withheld> {
-    let finding = &problem.finding;
+/// Problems of the node itself that are critical, certain and lasting and have no pod behind them, whether their kind may cordon or not, by kind and subject.
+/// What other programs report is none.
+pub fn grave(
+    rules: &Rules,
+    catalogue: &[&Entry],
+    ground: &Ground,
+    now: &Now,
+    problems: &[Problem],
+) -> Vec<(Kind, String)> {
+    let of_a_disk = |problem: &Problem| {
+        let conditions = [Condition::DiskIO, Condition::DiskHealth];
+        problem.finding.device.is_some()
+            || catalogue.iter().any(|entry| entry.kind == problem.finding.kind && conditions.contains(&entry.condition))
+    };
+    let is_grave = |problem: &&Problem| {
+        let elsewhere = of_a_disk(problem) && !ground.nodes_own.contains(&problem.finding.subject);
+        let light = light(rules, now, problem).into_iter().any(|(no, _)| no);
+        problem.source != Source::Companion && !elsewhere && !light
+    };
+    let named = problems.iter().filter(is_grave);
+    named.map(|problem| (problem.finding.kind.clone(), problem.finding.subject.clone())).collect()
+}
+
+/// What makes a problem too light to act for, whatever it is about.
+fn light(rules: &Rules, now: &Now, problem: &Problem) -> [(bool, Withheld); 4] {
     let pod_first = problem.contributors.first().is_some_and(|first| matches!(first.who, Who::Container { .. }));
     let held = now.mono.since_ms(problem.since);
-    let checks = [
-        (!may(rules, catalogue, problem), Withheld::KindMayNotAct),
-        (!ground.nodes_own.contains(&finding.subject), Withheld::NotTheNodesDevice),
+    [
         (pod_first, Withheld::PodIsBehindIt),
         (problem.unknown.is_some(), Withheld::NotJudged),
-        (finding.severity < Severity::Critical, Withheld::NotCritical),
+        (problem.finding.severity < Severity::Critical, Withheld::NotCritical),
         (held < rules.cordon_after.ms(), Withheld::TooFresh),
+    ]
+}
+
+fn withheld(rules: &Rules, catalogue: &[&Entry], ground: &Ground, now: &Now, problem: &Problem) -> Option<Withheld> {
+    let kind_or_place = [
+        (!may(rules, catalogue, problem), Withheld::KindMayNotAct),
+        (!ground.nodes_own.contains(&problem.finding.subject), Withheld::NotTheNodesDevice),
+    ];
+    let passing = [
         (rules.mode == Mode::Observe, Withheld::ModeIsObserve),
         (problem.since <= ground.armed, Withheld::WasThereBefore),
         (now.mono.0 < rules.after_boot.ms(), Withheld::TooSoonAfterBoot),
         (!ground.cluster, Withheld::NoCluster),
     ];
+    let checks = kind_or_place.into_iter().chain(light(rules, now, problem)).chain(passing);
     checks.into_iter().find_map(|(no, reason)| no.then_some(reason))
 }
 

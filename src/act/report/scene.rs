@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::act::View;
-use crate::model::problem::{Entry, Finding, Kind, Source};
+use crate::model::problem::{Condition, Entry, Finding, Kind, Source};
 use crate::model::status::{Part, Standing};
 
 const STALLED: Entry = entry("DiskStalled", Condition::DiskIO);
@@ -17,24 +17,25 @@ const fn entry(kind: &'static str, condition: Condition) -> Entry {
 }
 
 /// A node, its API server and a reporter between them.
-pub(super) struct Scene {
-    pub(super) reporter: Reporter,
-    pub(super) now: u64,
-    pub(super) looked: bool,
-    pub(super) parts: Vec<Part>,
-    pub(super) problems: Vec<Problem>,
-    pub(super) server: BTreeMap<String, NodeCondition>,
-    pub(super) patches: Vec<(u64, Vec<NodeCondition>, Vec<String>)>,
-    pub(super) events: Vec<(u64, bool, String, u64, String, String)>,
-    pub(super) down: bool,
+pub(in crate::act) struct Scene {
+    pub(in crate::act) reporter: Reporter,
+    pub(in crate::act) now: u64,
+    pub(in crate::act) looked: bool,
+    pub(in crate::act) parts: Vec<Part>,
+    pub(in crate::act) problems: Vec<Problem>,
+    pub(in crate::act) grave: Vec<(Kind, String)>,
+    pub(in crate::act) server: BTreeMap<String, NodeCondition>,
+    pub(in crate::act) patches: Vec<(u64, Vec<NodeCondition>, Vec<String>)>,
+    pub(in crate::act) events: Vec<(u64, bool, String, u64, String, String)>,
+    pub(in crate::act) down: bool,
 }
 
 impl Scene {
-    pub(super) fn new() -> Self {
+    pub(in crate::act) fn new() -> Self {
         Self::with(Kept::default(), Rules { settle: crate::model::time::Span::millis(0), ..Rules::default() })
     }
 
-    pub(super) fn with(kept: Kept, rules: Rules) -> Self {
+    pub(in crate::act) fn with(kept: Kept, rules: Rules) -> Self {
         let part = |name: &str| Part { name: name.to_owned(), standing: Standing::Working };
         Self {
             reporter: Reporter::new(rules, kept),
@@ -42,6 +43,7 @@ impl Scene {
             looked: true,
             parts: vec![part("disk_stalled"), part("filesystem_full")],
             problems: Vec::new(),
+            grave: Vec::new(),
             server: BTreeMap::new(),
             patches: Vec::new(),
             events: Vec::new(),
@@ -49,11 +51,11 @@ impl Scene {
         }
     }
 
-    pub(super) fn moment(&self) -> Now {
+    pub(in crate::act) fn moment(&self) -> Now {
         Now { mono: Mono(self.now), wall: wall(self.now), boot_id: String::new() }
     }
 
-    pub(super) fn node(&self) -> Node {
+    pub(in crate::act) fn node(&self) -> Node {
         let mut node = Node::default();
         node.metadata.name = "n".to_owned();
         let ready = NodeCondition { kind: "Ready".to_owned(), status: "True".to_owned(), ..NodeCondition::default() };
@@ -61,11 +63,11 @@ impl Scene {
         node
     }
 
-    pub(super) fn connect(&mut self) {
+    pub(in crate::act) fn connect(&mut self) {
         self.reporter.saw(Mono(self.now), &self.node());
     }
 
-    pub(super) fn turn(&mut self, changes: Changes) {
+    pub(in crate::act) fn turn(&mut self, changes: Changes) {
         let catalogue: Vec<&'static Entry> = CATALOGUE.iter().collect();
         let view = View {
             looked: self.looked,
@@ -73,12 +75,13 @@ impl Scene {
             speakers: &SPEAKERS,
             catalogue: &catalogue,
             problems: &self.problems,
+            grave: &self.grave,
         };
         let now = self.moment();
         self.reporter.observe(&now, &view, &changes);
     }
 
-    pub(super) fn begin(&mut self, kind: &'static str, subject: &str, severity: Severity) {
+    pub(in crate::act) fn begin(&mut self, kind: &'static str, subject: &str, severity: Severity) {
         let finding = Finding {
             kind: Kind::new(kind),
             subject: subject.to_owned(),
@@ -102,7 +105,7 @@ impl Scene {
         self.turn(Changes { began: vec![problem], ..Changes::default() });
     }
 
-    pub(super) fn end(&mut self, subject: &str) {
+    pub(in crate::act) fn end(&mut self, subject: &str) {
         let (ended, rest) =
             std::mem::take(&mut self.problems).into_iter().partition(|one| one.finding.subject == subject);
         self.problems = rest;
@@ -110,7 +113,7 @@ impl Scene {
     }
 
     /// So long, in steps of 100 ms; the server takes what comes.
-    pub(super) fn pass(&mut self, ms: u64) {
+    pub(in crate::act) fn pass(&mut self, ms: u64) {
         for _ in 0..ms / 100 {
             self.now += 100;
             while self.reporter.next().is_some_and(|next| next.0 <= self.now) {
@@ -127,7 +130,7 @@ impl Scene {
         }
     }
 
-    pub(super) fn serve(&mut self, request: &Request) {
+    pub(in crate::act) fn serve(&mut self, request: &Request) {
         match request {
             Request::PatchConditions { set, remove, .. } => {
                 self.server.retain(|kind, _| !remove.contains(kind));
@@ -144,16 +147,16 @@ impl Scene {
         }
     }
 
-    pub(super) fn has(&self, condition: Condition) -> (&str, &str, &str) {
+    pub(in crate::act) fn has(&self, condition: Condition) -> (&str, &str, &str) {
         let one = &self.server[&name(condition)];
         (&one.status, &one.reason, one.last_transition_time.as_deref().unwrap())
     }
 }
 
-pub(super) fn wall(now: u64) -> Wall {
+pub(in crate::act) fn wall(now: u64) -> Wall {
     Wall(START + i64::try_from(now).unwrap())
 }
 
-pub(super) fn at(now: u64) -> String {
+pub(in crate::act) fn at(now: u64) -> String {
     wall(now).to_string()
 }

@@ -4,6 +4,7 @@
 use super::scene::{Scene, at};
 use super::*;
 use crate::act::PREFIX;
+use crate::model::problem::Condition;
 use crate::model::status::Standing;
 
 #[test]
@@ -13,7 +14,7 @@ fn only_own_types_are_written_and_only_those_that_somebody_speaks_for() {
     scene.connect();
     scene.pass(1000);
     let kinds: Vec<&str> = scene.patches[0].1.iter().map(|one| one.kind.as_str()).collect();
-    assert_eq!(kinds, ["NodeStewardDiskIO", "NodeStewardNodeResources", "NodeStewardAgentHealth"]);
+    assert_eq!(kinds, ["NodeStewardAgentHealth", "NodeStewardDiskIO", "NodeStewardNodeResources"]);
     assert!(scene.patches[0].1.iter().all(|one| one.kind.starts_with(PREFIX) && one.status == "False"));
     assert_eq!(scene.patches.len(), 1);
 }

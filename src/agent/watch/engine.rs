@@ -39,6 +39,8 @@ pub struct Outcome {
     pub wanted: Option<policy::Want>,
     /// What of the node's own is wrong.
     pub bears: policy::Bears,
+    /// What is grave, by kind and subject.
+    pub grave: Vec<(Kind, String)>,
     /// Whether the history has a new point.
     pub noted: bool,
     /// Parts that became blind (why), or see again (none).
@@ -141,7 +143,8 @@ impl Engine {
         let catalogue = self.state.catalogue();
         let wanted = policy::want(&self.rules, &catalogue, &ground, now, &turn.problems);
         let bears = policy::bears(&self.rules, &catalogue, &ground, &turn.problems);
-        Outcome { turn, matters, wanted, bears, noted: self.state.noted(), sight }
+        let grave = policy::grave(&self.rules, &catalogue, &ground, now, &turn.problems);
+        Outcome { turn, matters, wanted, bears, grave, noted: self.state.noted(), sight }
     }
 
     /// Parts that became blind since the last call, or see again.

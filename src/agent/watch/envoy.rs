@@ -178,6 +178,7 @@ impl Envoy {
             speakers: &engine.speakers(),
             catalogue: &engine.catalogue(),
             problems: engine.problems(),
+            grave: &outcome.grave,
         };
         self.shared.reporter.borrow_mut().observe(now, &view, &outcome.turn.changes);
         let ends = |mark: &hold::Mark| engine.sees_the_end_of(&mark.reason, &mark.by);
@@ -288,6 +289,14 @@ impl Envoy {
         }
     }
 
+    fn advice(&self, facts: &Facts) -> Vec<String> {
+        let reporter = self.shared.reporter.borrow();
+        let others = reporter.others().map(|kind| {
+            format!("another agent writes the Node's condition {kind}: report.repair does nothing about it here")
+        });
+        skew::advice(&facts.version, &facts.kubelet_version).into_iter().chain(others).collect()
+    }
+
     fn server(&self, state: &str, facts: &Facts) -> ApiServer {
         let figures = self.shared.cluster.figures();
         let text = |map: &BTreeMap<&'static str, u64>| map.iter().map(|(name, n)| ((*name).to_owned(), *n)).collect();
@@ -301,7 +310,7 @@ impl Envoy {
             user: facts.user.clone(),
             version: facts.version.clone(),
             kubelet_version: facts.kubelet_version.clone(),
-            advice: skew::advice(&facts.version, &facts.kubelet_version).into_iter().collect(),
+            advice: self.advice(facts),
             permissions: facts.permissions.clone(),
             missing_rbac: facts.missing_rbac.clone(),
             cordon: facts.cordon.clone(),

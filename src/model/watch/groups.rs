@@ -75,7 +75,7 @@ pub struct BlockedTask {
     pub switches: Option<u64>,
 }
 
-/// A directory of /var/log/pods: `NAMESPACE_NAME_UID`.
+/// A pod by its name: a directory of /var/log/pods, `NAMESPACE_NAME_UID`, or what the container runtime has of it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PodName {
@@ -85,9 +85,9 @@ pub struct PodName {
     pub pod: String,
     /// UID as in the cgroup path (a static pod's is its configuration's hash).
     pub uid: String,
-    /// Names of the containers' directories; a single one names the container of any id.
+    /// Names of the containers' directories, none by the runtime alone; a single one names the container of any id.
     pub containers: Vec<String>,
-    /// Names of containers by id, from the links in /var/log/containers; empty where the runtime or kubelet makes none.
+    /// Names of containers by id, from the links in /var/log/containers and the runtime's list.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub ids: BTreeMap<String, String>,
 }

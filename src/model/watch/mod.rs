@@ -95,7 +95,7 @@ pub struct Samples {
     pub processes: Sampled<Vec<ProcessIo>>,
     /// Tasks in uninterruptible sleep.
     pub tasks: Sampled<Vec<BlockedTask>>,
-    /// Pods by the names of their log directories.
+    /// Pods by the names of their log directories, and by the container runtime's list.
     pub names: Sampled<Vec<PodName>>,
     /// /proc/sys/net/netfilter.
     pub conntrack: Sampled<Conntrack>,

@@ -81,6 +81,42 @@ impl Case {
 }
 
 #[test]
+fn grave_is_what_is_critical_certain_lasting_and_the_nodes_own_whatever_may_cordon() {
+    let grave = |change: &dyn Fn(&mut Case)| {
+        let mut case = case();
+        case.rules = Rules::default();
+        change(&mut case);
+        let problems = std::slice::from_ref(&case.problem);
+        !super::grave(&case.rules, &Case::catalogue(), &case.ground, &case.moment(), problems).is_empty()
+    };
+    assert!(grave(&|_| {}), "in mode observe as well");
+    assert!(grave(&|case| case.problem = problem("FilesystemErrors")));
+    assert!(!grave(&|case| case.problem.finding.subject = "sdb".to_owned()), "a pod's own disk");
+    assert!(!grave(&|case| case.ground.nodes_own.clear()), "nobody knows whose disk it is");
+    assert!(grave(&|case| {
+        case.problem = problem("FilesystemFull");
+        case.problem.finding.subject = "node".to_owned();
+    }));
+    assert!(!grave(&|case| {
+        case.problem = problem("FilesystemFull");
+        case.problem.finding.subject = "dm-9".to_owned();
+        case.problem.finding.device = Some(crate::model::watch::Dev { major: 253, minor: 9 });
+    }));
+    let pod = || Who::Container {
+        namespace: "a".to_owned(),
+        pod: "b".to_owned(),
+        container: String::new(),
+        uid: "u".to_owned(),
+        id: String::new(),
+    };
+    assert!(!grave(&|case| case.problem.contributors = vec![by(pod())]));
+    assert!(!grave(&|case| case.problem.unknown = Some("blind".to_owned())));
+    assert!(!grave(&|case| case.problem.finding.severity = Severity::Warning));
+    assert!(!grave(&|case| case.now = HOUR + 599_999) && grave(&|case| case.now = HOUR + 600_000));
+    assert!(!grave(&|case| case.problem.source = Source::Companion));
+}
+
+#[test]
 fn each_reason_is_seen() {
     let done = case();
     assert_eq!((done.decision().verdict, done.decision().reason.as_str()), (Verdict::Do, ""));

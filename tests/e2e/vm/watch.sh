@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The watch on a whole machine: a guest with cgroup v2, containerd and kubelet; kubelet's state lies on a disk of its own with a quota
 # that the emulator holds. One pod writes as much as it can: the daemon must name the disk, the pod and the container, and let go afterwards.
-# Then three known writers, one of them hidden in the root cgroup: what nobody was seen to write must be the hidden one's, within 5 %.
+# Then three known writers, one of them hidden in the root cgroup: what nobody was seen to write must be the hidden one's, within 5 %; and a pod whose name
+# only its runtime knows. Last, whether the unit lets the daemon reach for an API server.
 # It refuses an API server: the pods are static, and the names come from the node itself.
 #
 #   watch.sh [--keep DIR]
@@ -16,6 +17,7 @@ if [ "${1:-}" = --keep ]; then keep=$2; fi
 [ -x "${NODE_STEWARD:-}" ] || skip "NODE_STEWARD names no program"
 need mkfs.ext4 e2fsprogs || skip "lacks mkfs.ext4"
 need cc gcc libc6-dev || skip "lacks a C compiler"
+need openssl openssl || skip "lacks openssl"
 kubelet=$("$kube/build.sh" kubelet) || { code=$?; printf '%s\n' "$kubelet"; exit "$code"; }
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/node-steward-watch.XXXXXX")
@@ -36,7 +38,10 @@ ln -s /usr/lib/systemd/system/containerd.service /etc/systemd/system/kubelet.ser
 cp "$here"/watch/kubelet.json "$over/etc/kubernetes/kubelet.json"
 echo "NODEADM_KUBELET_ARGS=--config=/etc/kubernetes/kubelet.json --hostname-override=guest" >"$over/etc/eks/kubelet/environment"
 cp "$here"/watch/settings.toml "$over/etc/node-steward/config.d/50-test.toml"
-cp "$here"/watch/{steady,greedy}.json "$here"/watch/settings.toml "$work/input/"
+cp "$here"/watch/{steady,greedy}.json "$here"/watch/{settings,cluster}.toml "$work/input/"
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout /dev/null -days 2 -subj /CN=nobody -out "$work/ca.crt" 2>/dev/null
+printf '{"apiVersion": "v1", "kind": "Config", "current-context": "c", "clusters": [{"name": "c", "cluster": {"server": "https://10.9.9.9:6443", "certificate-authority-data": "%s"}}], "users": [{"name": "u", "user": {"token": "t"}}], "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}]}\n' \
+    "$(base64 -w0 <"$work/ca.crt")" >"$over/etc/node-steward/kubeconfig"
 mv "$work/input/steady.json" "$over/etc/kubernetes/manifests/"
 
 # The load as an image of one static program; no registry is near.

@@ -52,6 +52,12 @@ verdict "and it is not acted upon, for a named reason" jq -e '.decisions[] | sel
 rm /etc/kubernetes/manifests/greedy.json
 await 120 "it ends after the pod is gone" calm
 
+# From here on the runtime alone knows whose a container is: the names of the logs are hidden, and a new run of the daemon has not seen them.
+mount -t tmpfs hidden /var/log/pods
+mount -t tmpfs hidden /var/log/containers
+systemctl restart node-steward
+await 30 "the next run has the baseline" baseline
+
 # Two known writers (the steady pod, a unit) and a hidden one: a process in the root cgroup, which no cgroup's io.stat counts. Together they ask
 # for more than the quota, so that shares are looked for; what the hidden one wrote in just those windows is read from its own counters.
 hidden() { echo $BASHPID >/sys/fs/cgroup/cgroup.procs && exec ./load path=/var/lib/kubelet/hidden size=16 direct=1 threads=8 rate=110 seconds=60; }
@@ -80,8 +86,19 @@ jq -c --rawfile trace /results/hidden.trace '($trace | split("\n") | map(select(
        unattributed: (map((.to - .from) / 1000 * (.parts[] | select(.who.what == "unattributed").writeBytesPerS)) | add)}' \
     /results/sums.json | tee /results/hidden.json
 verdict "unattributed is the hidden writer, within 5 %" jq -e '.windows >= 8 and (.unattributed / .hidden - 1 | fabs) <= 0.05' /results/hidden.json
-verdict "the known unit and the steady pod are named" jq -e '.[-1].parts | any(.who.unit? == "known-writer.service") and any(.who.pod? == "steady-guest" and .who.container? == "ledger")' /results/sums.json
+verdict "the known unit and the steady pod are named, the pod by its runtime's word" jq -e '.[-1].parts | any(.who.unit? == "known-writer.service") and any(.who.pod? == "steady-guest" and .who.container? == "ledger")' /results/sums.json
 systemctl stop known-writer
+verdict "names have a source that works" sh -c 'node-steward status -o json | jq -e ".sources[] | select(.name == \"pod_names\") | .state == \"working\"" || { node-steward status -o json | jq -c .sources; exit 1; }'
+umount /var/log/pods /var/log/containers
+
+# An API server's address that is not this machine's own by its look, where nobody listens: the unit must let the daemon find that out.
+ip address add 10.9.9.9/32 dev lo
+cp cluster.toml /etc/node-steward/config.d/60-cluster.toml
+systemctl reload node-steward
+refused() { status | jq -c .apiServer | tee /dev/stderr | grep -qi 'refused'; }
+await 60 "under its unit it reaches for the API server" refused
+rm /etc/node-steward/config.d/60-cluster.toml
+systemctl reload node-steward
 
 # A program far over its own memory.high: nearly all that wants to run waits for memory, while the node has plenty, so it is advice.
 stalled() { node-steward problems -o json | jq -e '.problems[] | select(.kind == "MemoryPressureStall")'; }
