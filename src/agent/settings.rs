@@ -13,6 +13,7 @@ use crate::{act, api, cluster, kubelet, metrics, policy, reserve, rules};
 
 use super::turn::State;
 use super::watch;
+use crate::model::problem::Severity;
 use crate::policy::COMPANION;
 
 /// The sections that are known.
@@ -133,8 +134,12 @@ impl Settings {
         settings.cluster.check().map_err(|wrong| complain("cluster", wrong))?;
         settings.report.check().map_err(|wrong| complain("report", wrong))?;
         settings.drain.check().map_err(|wrong| complain("drain", wrong))?;
-        let known = State::new().catalogue();
-        let known = |name: &str| known.iter().any(|entry| entry.kind.as_str() == name);
+        let catalogue = State::new().catalogue();
+        let known = |name: &str| catalogue.iter().any(|entry| entry.kind.as_str() == name);
+        // The policy acts on nothing less: whoever names it would believe that it does.
+        let light = |name: &&String| {
+            catalogue.iter().any(|entry| entry.kind.as_str() == name.as_str() && entry.severity < Severity::Critical)
+        };
         // Names that other programs report are theirs, and stand with that word before them: a slip of the pen is not one of them.
         let wrong = settings.policy.cordon_for.iter().find(|name| {
             !name
@@ -148,6 +153,15 @@ impl Settings {
         let unknown = settings.report.repair.values().flatten().find(|name| !known(name));
         if let Some(name) = unknown {
             return Err(settings.merged.complaint("report.repair", &format!("there is no problem {name:?}")));
+        }
+        for (key, names) in [
+            ("policy.cordon_for", settings.policy.cordon_for.iter().collect::<Vec<_>>()),
+            ("report.repair", settings.report.repair.values().flatten().collect()),
+        ] {
+            if let Some(name) = names.into_iter().find(light) {
+                let words = format!("{name} is never critical, and nothing is done about less");
+                return Err(settings.merged.complaint(key, &words));
+            }
         }
         // Tried on detectors that nobody uses, so that running ones never have half of the new settings.
         settings.configure(&mut State::new())?;

@@ -52,6 +52,9 @@ pub fn needs(node: &str, maps: &[(&str, &str, bool)]) -> Vec<Need> {
             needs.push(need("to keep the fleet's budget", "update", "configmaps", namespace, name, None));
         }
     }
+    if !maps.is_empty() {
+        needs.push(need("to see that another's cordon is gone", "get", "nodes", "", "", None));
+    }
     needs
 }
 

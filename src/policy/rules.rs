@@ -58,7 +58,8 @@ pub struct Rules {
     pub cordon_after: Span,
     /// How long all must be well before a cordon of our own is taken off. Never after errors of the disk or of a file system.
     pub uncordon_after: Span,
-    /// Further kinds of problems that may cordon, by name; what another program reports as `companion:NAME`. The device must be the node's own, and no pod behind it, all the same.
+    /// Further kinds of problems that may cordon, by name, of those that can be critical; what another program reports as `companion:NAME`. What is about a disk or a
+    /// directory must be about one of the node's own, and no pod behind it, all the same.
     pub cordon_for: Vec<String>,
     /// Problems that are found within this time after the mode was switched on were there before: they do not cordon.
     pub settle_in: Span,
@@ -171,13 +172,11 @@ pub enum Bears {
 /// node's own, anything may be, but of nothing is it known.
 pub fn bears(rules: &Rules, catalogue: &[&Entry], ground: &Ground, problems: &[Problem]) -> Bears {
     let worse = |problem: &&Problem| problem.finding.severity > Severity::Advice && may(rules, catalogue, problem);
-    let of = |problem: &Problem| match &problem.finding {
-        finding if ground.nodes_own.contains(&finding.subject) => {
-            let kind = finding.kind.as_str();
-            if ends_by_itself(catalogue, kind) { Bears::Passing } else { Bears::Lasting }
-        }
-        _ if ground.nodes_own.is_empty() => Bears::Passing,
-        _ => Bears::Nothing,
+    let of = |problem: &Problem| match elsewhere(catalogue, ground, problem) {
+        false if ends_by_itself(catalogue, problem.finding.kind.as_str()) => Bears::Passing,
+        false => Bears::Lasting,
+        true if ground.nodes_own.is_empty() => Bears::Passing,
+        true => Bears::Nothing,
     };
     problems.iter().filter(worse).map(of).max().unwrap_or(Bears::Nothing)
 }
@@ -216,18 +215,23 @@ pub fn grave(
     now: &Now,
     problems: &[Problem],
 ) -> Vec<(Kind, String)> {
-    let of_a_disk = |problem: &Problem| {
-        let conditions = [Condition::DiskIO, Condition::DiskHealth];
-        problem.finding.device.is_some()
-            || catalogue.iter().any(|entry| entry.kind == problem.finding.kind && conditions.contains(&entry.condition))
-    };
     let is_grave = |problem: &&Problem| {
-        let elsewhere = of_a_disk(problem) && !ground.nodes_own.contains(&problem.finding.subject);
         let light = light(rules, now, problem).into_iter().any(|(no, _)| no);
-        problem.source != Source::Companion && !elsewhere && !light
+        problem.source != Source::Companion && !elsewhere(catalogue, ground, problem) && !light
     };
     let named = problems.iter().filter(is_grave);
     named.map(|problem| (problem.finding.kind.clone(), problem.finding.subject.clone())).collect()
+}
+
+/// Whether it is about a disk or a directory that is not the node's own.
+fn elsewhere(catalogue: &[&Entry], ground: &Ground, problem: &Problem) -> bool {
+    let finding = &problem.finding;
+    let of_disks = |entry: &&Entry| matches!(entry.condition, Condition::DiskIO | Condition::DiskHealth);
+    let has_a_place = finding.device.is_some()
+        || finding.subject.starts_with('/')
+        || problem.source != Source::Companion
+            && catalogue.iter().any(|entry| entry.kind == finding.kind && of_disks(entry));
+    has_a_place && !ground.nodes_own.contains(&finding.subject)
 }
 
 /// What makes a problem too light to act for, whatever it is about.
@@ -245,7 +249,7 @@ fn light(rules: &Rules, now: &Now, problem: &Problem) -> [(bool, Withheld); 4] {
 fn withheld(rules: &Rules, catalogue: &[&Entry], ground: &Ground, now: &Now, problem: &Problem) -> Option<Withheld> {
     let kind_or_place = [
         (!may(rules, catalogue, problem), Withheld::KindMayNotAct),
-        (!ground.nodes_own.contains(&problem.finding.subject), Withheld::NotTheNodesDevice),
+        (elsewhere(catalogue, ground, problem), Withheld::NotTheNodesDevice),
     ];
     let passing = [
         (rules.mode == Mode::Observe, Withheld::ModeIsObserve),

@@ -66,6 +66,8 @@ async fn begin(shared: &Shared, name: &str, rules: &Rules, task: &Task, want: &W
     let until = clock::monotonic().plus_ms(SOON_MS);
     if by_ledger {
         claim(shared, rules, &node, want).await?;
+    } else {
+        allowed(shared, rules, Mode::Cordon).await?;
     }
     let cordoned = cordon(shared, name, rules, task, want, until).await;
     if by_ledger && cordoned.as_ref().is_err_and(|(no, _)| *no != Withheld::NodeNotPatched) {
@@ -152,15 +154,39 @@ async fn claim(shared: &Shared, rules: &Rules, node: &Node, want: &Want) -> Resu
 }
 
 async fn limits(shared: &Shared, rules: &Rules) -> Result<Limits, Refused> {
-    let map = fetch(shared, ledger::LIMITS).await?;
     let local = Limits::local(rules.max_held, rules.max_started_per_day);
+    let map = match ask(shared, ledger::LIMITS).await {
+        // Each node for itself: people who have made no limits, or let no node read them, have set none.
+        Err(Error::NotFound(_) | Error::Forbidden(_)) if rules.budget == Budget::None => return Ok(local),
+        asked => understood(asked, ledger::LIMITS)?,
+    };
     local.with(&map).map_err(|why| (Withheld::LedgerUnreadable, why))
 }
 
-async fn fetch(shared: &Shared, name: &str) -> Result<ConfigMap, Refused> {
+/// The limits, where they let a node do as much by itself.
+async fn allowed(shared: &Shared, rules: &Rules, least: Mode) -> Result<Limits, Refused> {
+    let limits = limits(shared, rules).await?;
+    if limits.pause {
+        return Err((Withheld::Paused, Withheld::Paused.to_string()));
+    }
+    if limits.mode < least {
+        return Err((Withheld::ModeIsCapped, format!("{} allows no more than {}", ledger::LIMITS, limits.mode.name())));
+    }
+    Ok(limits)
+}
+
+async fn ask(shared: &Shared, name: &str) -> Result<ConfigMap, Error> {
     let request = Request::GetConfigMap { namespace: ledger::NAMESPACE.to_owned(), name: name.to_owned() };
+    shared.cluster.send(&request).await
+}
+
+async fn fetch(shared: &Shared, name: &str) -> Result<ConfigMap, Refused> {
+    understood(ask(shared, name).await, name)
+}
+
+fn understood(asked: Result<ConfigMap, Error>, name: &str) -> Result<ConfigMap, Refused> {
     let failed = |error: Error| (Withheld::NoLedger, format!("{}/{name}: {error}", ledger::NAMESPACE));
-    let map: ConfigMap = shared.cluster.send(&request).await.map_err(failed)?;
+    let map = asked.map_err(failed)?;
     if map.metadata.name == name && !map.metadata.resource_version.is_empty() {
         Ok(map)
     } else {
@@ -233,17 +259,7 @@ pub(super) async fn may_drain(shared: &Shared, rules: &Rules) -> Result<(), Refu
     if rules.mode < Mode::Drain {
         return Err((Withheld::ModeIsCapped, format!("the mode is {}", rules.mode.name())));
     }
-    if rules.budget == Budget::Ledger {
-        let limits = limits(shared, rules).await?;
-        if limits.pause {
-            return Err((Withheld::Paused, Withheld::Paused.to_string()));
-        }
-        if limits.mode < Mode::Drain {
-            let words = format!("{} allows no more than {}", ledger::LIMITS, limits.mode.name());
-            return Err((Withheld::ModeIsCapped, words));
-        }
-    }
-    Ok(())
+    allowed(shared, rules, Mode::Drain).await.map(drop)
 }
 
 /// Begins to drain the node that we have cordoned by ourselves.
@@ -267,16 +283,7 @@ async fn drain(shared: &Shared, name: &str, rules: &Rules, task: &Task, cordoned
 
 /// Takes our own cordon off and releases its line.
 async fn end(shared: &Shared, name: &str, rules: &Rules, task: &Task, reason: &str) -> Result<Outcome, Refused> {
-    let by_ledger = rules.budget == Budget::Ledger;
-    if by_ledger {
-        let limits = limits(shared, rules).await?;
-        if limits.pause {
-            return Err((Withheld::Paused, Withheld::Paused.to_string()));
-        }
-        if limits.mode < Mode::Cordon {
-            return Err((Withheld::ModeIsCapped, Withheld::ModeIsCapped.to_string()));
-        }
-    }
+    allowed(shared, rules, Mode::Cordon).await?;
     shared.end_drain(DrainState::Stopped, &format!("{reason} is over"));
     patch(shared, name, |node| {
         match hold::held(node) {
@@ -292,7 +299,7 @@ async fn end(shared: &Shared, name: &str, rules: &Rules, task: &Task, reason: &s
         Ok(hold::off(None))
     })
     .await?;
-    Ok(match by_ledger {
+    Ok(match rules.budget == Budget::Ledger {
         true if settle(shared, name).await.unwrap_or(false) => Outcome::Released,
         _ => Outcome::Done,
     })

@@ -165,9 +165,13 @@ fn the_list_can_be_widened_by_name_and_the_rest_holds() {
     let mut case = case();
     case.problem = problem("FilesystemFull");
     case.rules.cordon_for = vec!["FilesystemFull".to_owned()];
-    assert_eq!(case.decision().verdict, Verdict::Do);
-    case.ground.nodes_own.clear();
+    assert_eq!(case.decision().verdict, Verdict::Do, "what is about no disk is the node's own");
+    assert_eq!(bears(&case.rules, &Case::catalogue(), &case.ground, &[case.problem.clone()]), Bears::Passing);
+    case.problem.finding.subject = "/data".to_owned();
     assert_eq!(case.decision().reason, "NotTheNodesDevice");
+    assert_eq!(bears(&case.rules, &Case::catalogue(), &case.ground, &[case.problem.clone()]), Bears::Nothing);
+    case.ground.nodes_own.insert("/data".to_owned());
+    assert_eq!(case.decision().verdict, Verdict::Do);
 }
 
 #[test]
@@ -182,6 +186,10 @@ fn what_another_program_reports_cordons_only_where_it_is_named_as_such() {
         case.rules.cordon_for = names.iter().map(|name| (*name).to_owned()).collect();
         assert_eq!(case.decision().reason, reason, "{names:?}");
     }
+    case.problem.finding.subject = "gpu0".to_owned();
+    assert_eq!(case.decision().verdict, Verdict::Do, "no disk");
+    case.problem.finding.subject = "/mnt/claim".to_owned();
+    assert_eq!(case.decision().reason, "NotTheNodesDevice");
     assert!(!ends_by_itself(&Case::catalogue(), "GpuLost"), "its end is not ours to judge");
 }
 

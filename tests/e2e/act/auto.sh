@@ -145,15 +145,14 @@ until_true 40 node_is "$open" || bad "still cordoned: $(status | jq -c .apiServe
 
 if selectors; then
 echo '-- the budget is held by another, whom we may not look at'
+peers=/apis/rbac.authorization.k8s.io/v1/clusterrolebindings
+api admin DELETE $peers/node-steward-fleet -o /dev/null
 check 'its line' "$(put_data node-steward-ledger '{"act-b": "{\"uid\":\"u\",\"starts\":[{\"at\":\"2020-01-01T00:00:00Z\",\"reason\":\"NvmeHealth\"}]}"}')" = 200
 hangs
 withheld BudgetIsHeld 40
 check 'nothing was done' "$(node_is "$open")" = true
 echo '-- and seen to be another one, where we may'
-for object in 'clusterroles {"apiVersion":"rbac.authorization.k8s.io/v1","kind":"ClusterRole","metadata":{"name":"look"},"rules":[{"apiGroups":[""],"resources":["nodes"],"verbs":["get"]}]}' \
-    'clusterrolebindings {"apiVersion":"rbac.authorization.k8s.io/v1","kind":"ClusterRoleBinding","metadata":{"name":"look"},"roleRef":{"apiGroup":"rbac.authorization.k8s.io","kind":"ClusterRole","name":"look"},"subjects":[{"apiGroup":"rbac.authorization.k8s.io","kind":"Group","name":"system:nodes"}]}'; do
-    check "${object%% *}" "$(api admin POST "/apis/rbac.authorization.k8s.io/v1/${object%% *}" -H 'content-type: application/json' -o "$work/body" -w '%{http_code}' -d "${object#* }")" = 201
-done
+check 'the right is given back' "$(post_yaml $peers "$(grep -l '^kind: ClusterRoleBinding' "$work"/fleet-*.yaml)")" = 201
 if until_true 40 node_is "$cordoned"; then good "cordoned after $took ms more"; else bad "still not: $(status | jq -c "$decision")"; fi
 answers
 until_true 40 node_is "$open" || bad "still cordoned: $(status | jq -c .apiServer.cordon)"
@@ -171,6 +170,18 @@ withheld LedgerUnreadable 40
 check 'nothing was done' "$(node_is "$open")" = true
 answers
 check 'limits as they were' "$(put_data node-steward-limits '{"maxheld": null}')" = 200
+
+echo '-- each node for itself, under the same switch'
+set_mode cordon 'budget = "none"'
+check 'maxMode' "$(put_data node-steward-limits '{"maxMode": "observe"}')" = 200
+hangs
+withheld ModeIsCapped 40
+check 'nothing was done' "$(node_is "$open")" = true
+check 'the switch is off' "$(put_data node-steward-limits '{"maxMode": null}')" = 200
+if until_true 40 node_is "$cordoned"; then good "cordoned after $took ms more"; else bad "still not: $(status | jq -c "$decision")"; fi
+check 'without a line' "$(ledger '[.["act-a"] // {} | select(.released == null and .starts != null)]')" = '[]'
+answers
+until_true 40 node_is "$open" || bad "still cordoned: $(status | jq -c .apiServer.cordon)"
 
 echo '-- mode drain'
 # Without a grace period a pod is gone once its eviction is accepted; there is no kubelet here.

@@ -95,7 +95,7 @@ documents() { awk -v to="$work/$1-" 'BEGIN { n = 1 } /^---$/ { n++; next } { pri
 post_yaml() { api admin POST "$1" -H 'content-type: application/yaml' -o "$work/body" -w '%{http_code}' --data-binary @"$2"; }
 # fleet_objects COMMAND...: makes the fleet's objects as they are shipped; of each, COMMAND is told the kind, the status code and the file; the answer is in $work/body
 fleet_objects() {
-    local document kind path
+    local document kind path clusterwide=/apis/rbac.authorization.k8s.io/v1
     documents fleet <"$repo/packaging/doc/fleet.yaml"
     for document in "$work"/fleet-*.yaml; do
         kind=$(sed -n 's/^kind: //p' "$document")
@@ -103,6 +103,8 @@ fleet_objects() {
         ConfigMap) path=$maps ;;
         Role) path=/apis/rbac.authorization.k8s.io/v1/namespaces/kube-system/roles ;;
         RoleBinding) path=/apis/rbac.authorization.k8s.io/v1/namespaces/kube-system/rolebindings ;;
+        ClusterRole) path=$clusterwide/clusterroles ;;
+        ClusterRoleBinding) path=$clusterwide/clusterrolebindings ;;
         ValidatingAdmissionPolicy) path=/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies ;;
         *) path=/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings ;;
         esac
