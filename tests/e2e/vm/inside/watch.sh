@@ -60,7 +60,7 @@ await 30 "the next run has the baseline" baseline
 
 # Two known writers (the steady pod, a unit) and a hidden one: a process in the root cgroup, which no cgroup's io.stat counts. Together they ask
 # for more than the quota, so that shares are looked for; what the hidden one wrote in just those windows is read from its own counters.
-hidden() { echo $BASHPID >/sys/fs/cgroup/cgroup.procs && exec ./load path=/var/lib/kubelet/hidden size=16 direct=1 threads=8 rate=110 seconds=60; }
+hidden() { echo $BASHPID >/sys/fs/cgroup/cgroup.procs && exec ./load path=/var/lib/kubelet/hidden size=16 direct=1 threads=8 rate=110 seconds=80; }
 ./load path=/var/lib/kubelet/known size=16 fill=1 >/dev/null
 ./load path=/var/lib/kubelet/hidden size=16 fill=1 >/dev/null
 sync
@@ -69,7 +69,7 @@ hidden >/results/hidden & hider=$!
 trace() { while written=$(awk '/^write_bytes/ {print $2}' "/proc/$hider/io" 2>/dev/null) && [ -n "$written" ]; do echo "$(awk '{print $1 * 1000}' /proc/uptime) $written"; sleep 0.1; done; }
 trace >/results/hidden.trace &
 sums() {
-    for round in $(seq 45); do
+    for round in $(seq 60); do
         status | jq -c --arg disk "$disk" '(.disks[] | select(.name == $disk).window) as $window
             | {from: $window.startMs, to: $window.endMs, parts: [.contributors[] | select(.[0] == $disk) | .[1][]]}'
         sleep 1
