@@ -2,17 +2,17 @@
 # Writes the measured figures into the README, between its two marks, with the commit, the scale and the command of each.
 # It refuses figures from memory: what was not run is not named, and each part names the commit that it was run at.
 #
-#   figures.sh [PART...]     runs all parts, or the named ones (bootstrap watch growth journal latency requests recommend healthy saturation hang), or none;
+#   figures.sh [PART...]     runs all parts, or the named ones (bootstrap watch growth journal latency requests memory recommend healthy saturation hang), or none;
 #                            what was printed stays in target/figures, and the README is made of all that lies there. Stages are quoted from target/test-logs.
 #
-#   RUNS (300), WATCH_SECONDS (600), GROWTH_SECONDS (120), JOURNAL_SECONDS (600), LATENCY_TRIES (200), REQUESTS_MINUTES (60) and HEALTHY_MINUTES (30) are the scales of what is run here.
+#   RUNS (300), WATCH_SECONDS (600), GROWTH_SECONDS (120), JOURNAL_SECONDS (600), LATENCY_TRIES (200), REQUESTS_MINUTES (60), MEMORY_TURNS (360) and HEALTHY_MINUTES (30) are the scales of what is run here.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 runs=${RUNS:-300} watch=${WATCH_SECONDS:-600} growth=${GROWTH_SECONDS:-120} journal=${JOURNAL_SECONDS:-600} healthy=${HEALTHY_MINUTES:-30}
-tries=${LATENCY_TRIES:-200} minutes=${REQUESTS_MINUTES:-60}
-parts=${*:-bootstrap watch growth journal latency requests recommend healthy saturation hang}
+tries=${LATENCY_TRIES:-200} minutes=${REQUESTS_MINUTES:-60} turns=${MEMORY_TURNS:-360}
+parts=${*:-bootstrap watch growth journal latency requests memory recommend healthy saturation hang}
 for part in $parts; do
-    case $part in bootstrap | watch | growth | journal | latency | requests | recommend | healthy | saturation | hang | none) ;; *) sed -n '2,/^set/s/^# \{0,1\}//p' "$0" >&2; exit 2 ;; esac
+    case $part in bootstrap | watch | growth | journal | latency | requests | memory | recommend | healthy | saturation | hang | none) ;; *) sed -n '2,/^set/s/^# \{0,1\}//p' "$0" >&2; exit 2 ;; esac
 done
 kept=target/figures
 mkdir -p "$kept"
@@ -45,6 +45,7 @@ part() {
     part journal 'the per-unit log rates of a 1 GB journal.' benches/journal.sh "$journal"
     part latency 'from a record of the kernel to the PATCH at a real API server, by its audit log, beside a real node-problem-detector that reads the same records.' tests/e2e/act/latency.sh "$tries"
     part requests 'what a node asks of its API server, by the server'"'"'s audit log.' tests/e2e/act/requests.sh "$minutes"
+    part memory 'the daemon with an API server connected and all detectors on, over an hour'"'"'s worth of turns.' tests/e2e/act/memory.sh "$turns"
     part recommend 'what a history of thirty hours recommends for a slice of a real systemd, against the most that the slice held in the twelve hours after.' tests/e2e/node/recommend.sh --table
     part saturation 'DiskSaturated, window by window, against a victim that waits three times as long (p95) as on the idle disk.' tests/e2e/disk/saturation.sh --full
     part hang 'the daemon beside disks that hang, and on one.' tests/e2e/disk/hang.sh

@@ -155,8 +155,12 @@ impl Detector for DiskSaturated {
             return Look { findings: Vec::new(), standing: Standing::Unknown { why }, disks };
         }
         let on = memory.values().filter(|kept| kept.hold.is_on());
+        let with_waiters = |mut finding: Finding| {
+            finding.evidence.extend(scene.waiters());
+            finding
+        };
         Look {
-            findings: on.filter_map(|kept| kept.finding.clone()).collect(),
+            findings: on.filter_map(|kept| kept.finding.clone()).map(with_waiters).collect(),
             standing: standing(rules, memory),
             disks,
         }

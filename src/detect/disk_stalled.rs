@@ -121,6 +121,7 @@ fn finding(rules: &Rules, scene: &Scene<'_>, name: &str, kept: &Kept) -> Finding
         evidence.push(Evidence::number("waiting for I/O", some * 100.0, "%"));
         evidence.push(Evidence::number("all waiting for I/O", full * 100.0, "%"));
     }
+    evidence.extend(scene.waiters());
     if long && !kept.waited {
         evidence.push(Evidence::text("not critical", "nobody waits for it"));
     }

@@ -7,10 +7,13 @@ use serde::{Deserialize, Serialize};
 use super::blame::Tally;
 use super::log_cost;
 use super::window::{DiskWindow, ratio};
-use crate::model::problem::{Contributor, Kind};
+use crate::model::problem::{Contributor, Evidence, Kind};
 use crate::model::status::{LogWriterStatus, PressureStatus};
 use crate::model::time::{Mono, Now};
 use crate::model::watch::{BlockDevice, CpuTimes, Dev, DiskCounters, Layer, Samples, Stall};
+
+/// A cgroup is named from this share of the window on.
+const WAITS: f64 = 0.05;
 
 /// What is kept of the last turn, to make windows of.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -20,6 +23,8 @@ pub struct Past {
     counters: BTreeMap<String, DiskCounters>,
     pressure_taken: Mono,
     io: Option<Stall>,
+    /// By cgroup.
+    group_io: BTreeMap<String, Stall>,
     cpu_taken: Mono,
     cpu: CpuTimes,
     tally: Tally,
@@ -37,6 +42,8 @@ pub struct Scene<'a> {
     pub disks: Vec<DiskWindow>,
     /// I/O pressure of the window that ended in this turn, 0 to 1: some, full. None where there was no new sample.
     pub io_pressure: Option<(f64, f64)>,
+    /// Which of the node's own cgroups, and of the pods' as a whole, waited for I/O in that window, and for how much of it, 0 to 1; the longest first.
+    pub waiting: Vec<(String, f64)>,
     /// Share of the CPUs' time spent idle while somebody waited for I/O, and taken by the hypervisor, 0 to 1.
     pub cpu: Option<(f64, f64)>,
     /// Who did the I/O of the window that ended in this turn, by device; empty where it was not asked for.
@@ -51,11 +58,12 @@ impl<'a> Scene<'a> {
     /// The scene of a turn; `past` takes what the next one needs.
     pub fn new(now: &'a Now, samples: &'a Samples, active: &'a BTreeSet<(Kind, String)>, past: &mut Past) -> Self {
         let disks = past.disks(samples);
+        let waiting = past.waiting(samples);
         let io_pressure = past.pressure(samples);
         let cpu = past.cpu(samples);
         let blame = past.tally.blame(samples);
         let log_writers = past.logs.status(samples);
-        Self { now, samples, disks, io_pressure, cpu, blame, log_writers, active }
+        Self { now, samples, disks, io_pressure, waiting, cpu, blame, log_writers, active }
     }
 
     /// The block devices, empty where they are unknown.
@@ -93,6 +101,14 @@ impl<'a> Scene<'a> {
         disks_of(self.samples, dev)
     }
 
+    /// Who of the node's own waits, as evidence: the node's pressure is an average over its CPUs, in which kubelet alone hardly shows.
+    pub fn waiters(&self) -> impl Iterator<Item = Evidence> {
+        self.waiting.iter().map(|(path, share)| {
+            let name = path.rsplit('/').next().unwrap_or(path);
+            Evidence::text("waits for I/O", format!("{name}, {:.0} % of the time", share * 100.0))
+        })
+    }
+
     /// Pressure as it is shown.
     pub fn pressure_status(&self) -> PressureStatus {
         PressureStatus {
@@ -121,6 +137,25 @@ impl Past {
         self.counters = kept;
         self.counters_taken = taken;
         windows
+    }
+
+    /// Before [`Self::pressure`], which ends the window.
+    fn waiting(&mut self, samples: &Samples) -> Vec<(String, f64)> {
+        let taken = samples.pressure.taken;
+        if taken <= self.pressure_taken {
+            return Vec::new();
+        }
+        let window_us = taken.since_ms(self.pressure_taken).saturating_mul(1000);
+        let groups = samples.pressure.value().map_or(&[][..], |pressure| pressure.groups.as_slice());
+        let totals = groups.iter().filter_map(|(path, pressure)| Some((path, pressure.io?)));
+        let waited = |(path, io): (&String, Stall)| {
+            let some = io.some_us.checked_sub(self.group_io.get(path)?.some_us)?;
+            Some((path.clone(), ratio(some, window_us).min(1.0)))
+        };
+        let mut waiting: Vec<_> = totals.clone().filter_map(waited).filter(|(_, share)| *share >= WAITS).collect();
+        waiting.sort_by(|a, b| b.1.total_cmp(&a.1));
+        self.group_io = totals.map(|(path, io)| (path.clone(), io)).collect();
+        waiting
     }
 
     fn pressure(&mut self, samples: &Samples) -> Option<(f64, f64)> {
@@ -188,4 +223,40 @@ pub(super) fn disks_of(samples: &Samples, dev: Dev) -> &[String] {
     let source = mounts.iter().find(|mount| mount.dev == dev).and_then(|mount| mount.source.strip_prefix("/dev/"));
     let device = source.and_then(|name| devices.iter().find(|device| device.name == name));
     device.map_or(&[], |device| device.disks.as_slice())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Reading;
+    use crate::model::watch::{NodePressure, Pressure, Sampled};
+
+    #[test]
+    fn who_of_the_nodes_own_waits_is_named_by_the_window_and_the_longest_first() {
+        let now = Now { mono: Mono(0), wall: crate::model::time::Wall(0), boot_id: String::new() };
+        let (active, mut past) = (BTreeSet::new(), Past::default());
+        let mut look = |seconds: u64, totals: &[(&str, u64)]| {
+            let of = |some_us| Pressure { io: Some(Stall { some_us, full_us: 0 }), ..Pressure::default() };
+            let groups = totals.iter().map(|(path, some_us)| ((*path).to_owned(), of(*some_us))).collect();
+            let pressure = NodePressure { node: of(0), groups };
+            let at = Mono(seconds * 1000);
+            let samples = Samples { pressure: Sampled::at(at, Reading::fresh(pressure, "made")), ..Samples::default() };
+            let scene = Scene::new(&now, &samples, &active, &mut past);
+            scene.waiters().map(|evidence| evidence.to_string()).collect::<Vec<_>>()
+        };
+        let (kubelet, pods, journal) =
+            ("/system.slice/kubelet.service", "/kubepods.slice", "/system.slice/systemd-journald.service");
+        assert_eq!(
+            look(10, &[(kubelet, 7_000_000), (pods, 0)]),
+            Vec::<String>::new(),
+            "totals since the boot are no window"
+        );
+        assert_eq!(
+            look(20, &[(kubelet, 10_000_000), (pods, 8_000_000), (journal, 9_000_000)]),
+            ["waits for I/O kubepods.slice, 80 % of the time", "waits for I/O kubelet.service, 30 % of the time"]
+        );
+        // kubelet was started anew, and journald hardly waits.
+        assert_eq!(look(30, &[(kubelet, 100), (pods, 8_000_000), (journal, 9_400_000)]), Vec::<String>::new());
+        assert_eq!(look(30, &[(kubelet, 100)]), Vec::<String>::new(), "no new sample");
+    }
 }

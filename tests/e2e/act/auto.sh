@@ -34,7 +34,7 @@ cordoned='.spec.unschedulable == true'
 open='.spec.unschedulable != true and .metadata.annotations["node-steward.io/cordon"] == null and .metadata.labels["node-steward.io/cordoned"] == null'
 
 # What the kernel said before, of the faults of other tests perhaps, is over by rules.hold.
-settings() { # MODE MORE
+settings() { # MODE MORE OF-THE-REPORT
     cat >"$work/settings.toml" <<END
 $hang_settings
 critical_after = "1s"
@@ -44,6 +44,7 @@ hold = "1s"
 every = "10s"
 settle = "100ms"
 coalesce = "100ms"
+${3:-}
 [policy]
 mode = "$1"
 cordon_after = "3s"
@@ -200,6 +201,19 @@ check 'its pod is gone' "$(api admin GET $pods/web -o /dev/null -w '%{http_code}
 check 'for the problem' "$(status | jq -r '.apiServer.drain | .by + " " + .reason')" = '/var/lib/kubelet ProbeStuck'
 answers
 until_true 40 node_is "$open" || bad "still cordoned: $(status | jq -c .apiServer.cordon)"
+
+echo '-- a name that others replace nodes for, where it is asked for'
+storage='[.status.conditions[] | select(.type == "StorageReady") | [.status, .reason]]'
+check 'not before' "$(of "$storage | tostring")" = '[]'
+set_mode observe '' 'repair = { StorageReady = ["ProbeStuck"] }'
+if until_true 30 node_is "$storage == [[\"True\", \"DiskIsReady\"]]"; then good "it is ready, after $took ms"; else bad "not ready: $(of "$storage | tostring")"; fi
+hangs
+if until_true 40 node_is "$storage == [[\"False\", \"ProbeStuck\"]]"; then good "not ready $took ms after the hang"; else bad "still: $(of "$storage | tostring")"; fi
+check 'in mode observe nothing else was done' "$(node_is "$open")" = true
+answers
+if until_true 40 node_is "$storage == [[\"True\", \"DiskIsReady\"]]"; then good "ready again, after $took ms"; else bad "still: $(of "$storage | tostring")"; fi
+set_mode drain ''
+if until_true 40 node_is "$storage == []"; then good "asked for no longer, it is removed after $took ms"; else bad "still there: $(of "$storage | tostring")"; fi
 
 echo '-- killed between line and cordon'
 # As a run that was killed there leaves it: our line, and no cordon.
