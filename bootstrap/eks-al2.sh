@@ -13,7 +13,14 @@
 #
 # It refuses to edit kubelet's configuration itself: bootstrap.sh rewrites that file afterwards. It leaves settings, and the run in
 # front of kubelet (kubelet.service.d/90-node-steward.conf) does the rest. Settings that the image or user data brought stay.
-# NODE_STEWARD_SETTINGS, where it is set, is TOML to add: what is specific to this group of nodes. ROOT=DIR takes DIR for /.
+# NODE_STEWARD_SETTINGS, where it is set, is TOML to add: what is specific to this group of nodes, such as
+#
+#   [policy]
+#   mode = "observe"
+#
+# which is the default: what is found is reported, and nothing is done about it. "cordon" and "drain" let a node act by itself:
+# /usr/share/doc/node-steward/cluster.md says what that takes. Where the settings are good, the watch is enabled and started.
+# ROOT=DIR takes DIR for /, and starts nothing.
 set -eu
 root=${ROOT:-}
 etc=$root/etc/node-steward/config.d
@@ -40,3 +47,6 @@ if [ -n "${NODE_STEWARD_SETTINGS:-}" ]; then
 fi
 # Said here, in cloud-init-output.log, while there is somebody to read it; the node starts either way.
 "$root/usr/bin/node-steward" --root "${root:-/}" config check
+systemctl ${root:+--root="$root"} enable node-steward.service
+# restart, not start: an image that enables it may have started it before these settings were there.
+[ -n "$root" ] || systemctl --no-block restart node-steward.service

@@ -4,6 +4,7 @@
 
 mod outputs;
 
+use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
@@ -28,12 +29,18 @@ struct Daemon {
 
 impl Daemon {
     fn start() -> Self {
+        Self::start_with(|_| Vec::new())
+    }
+
+    /// With further arguments, made of its directory.
+    fn start_with(arguments: impl Fn(&Path) -> Vec<OsString>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let daemon = |dir: &Path| {
             Command::new(env!("CARGO_BIN_EXE_node-steward"))
                 .args(["run", "--config"])
                 .arg(dir.join("config.toml"))
+                .args(arguments(dir))
                 .env("RUNTIME_DIRECTORY", dir)
                 .env_remove("NOTIFY_SOCKET")
                 .stdin(Stdio::null())
@@ -153,6 +160,46 @@ fn every_door_opens_and_closes() {
     let ended = daemon.child.wait().unwrap();
     println!("ended {:?} after SIGTERM", start.elapsed());
     assert!(ended.success() && start.elapsed() < Duration::from_secs(2), "{ended}: {}", daemon.log());
+}
+
+#[test]
+fn the_kubeconfig_of_the_flag_goes_before_that_of_the_settings() {
+    let kubeconfig = |dir: &Path, name: &str| {
+        let path = dir.join(name);
+        // Nobody listens there.
+        let text = "clusters: [{name: a, cluster: {server: 'https://127.0.0.1:1', certificate-authority-data: aGk=}}]\nusers: [{name: b, user: {token: t}}]";
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let daemon = Daemon::start_with(|dir| vec!["--kubeconfig".into(), kubeconfig(dir, "of-the-flag").into()]);
+    let named = kubeconfig(daemon.dir.path(), "of-the-settings");
+    let known = |round: &str| {
+        let until = Instant::now() + Duration::from_secs(20);
+        loop {
+            let status = daemon.status();
+            let path = status["apiServer"]["kubeconfig"].as_str().unwrap_or_default().to_owned();
+            if !path.is_empty() {
+                assert!(path.ends_with("/of-the-flag"), "{round}: {path}");
+                return;
+            }
+            assert!(Instant::now() < until, "{round}: no kubeconfig: {}", status["cluster"]);
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    known("at the start");
+    let file = daemon.dir.path().join("config.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, format!("{text}[cluster]\nkubeconfig = \"{}\"\nnode_name = \"n\"\n", named.display()))
+        .unwrap();
+    assert_eq!(daemon.ask("POST", "/v1/reload").unwrap().0, 200);
+    // The other name of the Node begins the connection anew; four turns are time enough to look for a kubeconfig.
+    let turns = || daemon.status()["turns"]["count"].as_u64().unwrap();
+    let (from, until) = (turns(), Instant::now() + Duration::from_secs(30));
+    while turns() < from + 4 {
+        assert!(Instant::now() < until, "no turns: {}", daemon.log());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    known("after a reload");
 }
 
 #[test]

@@ -212,8 +212,11 @@ pub struct RunArgs {
     /// Do nothing about problems, whatever the settings say
     #[arg(long)]
     pub dry_run: bool,
+    /// The kubeconfig, in place of the settings' cluster.kubeconfig and of kubelet's usual places, also after a reload
+    #[arg(long, value_name = "FILE", value_parser = absolute, conflicts_with = "once")]
+    pub kubeconfig: Option<String>,
     /// Play a recording made by `capture`: a line of JSON a turn, the same every time
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["once", "dry_run"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["once", "dry_run", "kubeconfig"])]
     pub replay: Option<PathBuf>,
 }
 
@@ -354,6 +357,11 @@ fn profile_name(text: &str) -> Result<String, String> {
 fn allow(text: &str) -> Result<Allow, String> {
     let all = Allow::ALL.map(Allow::word).join(", ");
     Allow::ALL.into_iter().find(|one| one.word() == text).ok_or_else(|| format!("{text:?} is none of {all}"))
+}
+
+/// As in the settings: probes read it, which are nobody's shell.
+fn absolute(text: &str) -> Result<String, String> {
+    if text.starts_with('/') { Ok(text.to_owned()) } else { Err(format!("{text:?} does not start with /")) }
 }
 
 fn span(text: &str) -> Result<Span, String> {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::args::{Common, Output, ReserveArgs, RunArgs};
 use super::{Ending, Failure, print_json, recommend, reserve, view};
 use crate::agent::replay::Replay;
-use crate::agent::watch::{self, Glance, Options};
+use crate::agent::watch::{self, Flags, Glance, Options};
 use crate::agent::{Settings, turn::Turn};
 use crate::host::Host;
 
@@ -19,7 +19,8 @@ pub(super) fn run(common: &Common, options: &RunArgs) -> Result<Ending, Failure>
     let host = common.host()?;
     let config = common.config.as_deref().map(|path| common.inside(path));
     let glance = options.once.then_some(Glance { apart_ms: 1000, everything: false });
-    let wish = Options { config, dry_run: options.dry_run, glance, reservations, recommendation: recommend::told };
+    let flags = Flags { dry_run: options.dry_run, kubeconfig: options.kubeconfig.clone() };
+    let wish = Options { config, flags, glance, reservations, recommendation: recommend::told };
     match watch::run(host, wish)? {
         Some((turn, _)) if common.output == Output::Json => print_json(&turn)?,
         Some((turn, _)) => show(&turn)?,

@@ -11,7 +11,7 @@ use super::request::segment;
 pub struct Rules {
     /// Whether an API server is spoken to at all. Where no kubeconfig is found, the agent works alone in any case.
     pub enabled: bool,
-    /// The kubeconfig; where it is not set, the first of kubelet's usual places that is there.
+    /// The kubeconfig; where it is not set, the first of kubelet's usual places that is there. `run --kubeconfig` goes before it.
     pub kubeconfig: Option<String>,
     /// The Node's name; where it is not set, the one that the credential is for, or else the host's.
     pub node_name: Option<String>,

@@ -205,10 +205,14 @@ cloud-init status --long >/results/cloud-init 2>&1 || true
 cat /etc/systemd/system/kubelet.service.d/20-node-steward.conf >/results/line || true
 ls /etc/node-steward/config.d >/results/settings
 journalctl -b -u kubelet --no-pager >/results/kubelet-journal
+# It says itself that it is ready.
+for _ in $(seq 60); do [ "$(systemctl is-active node-steward)" != activating ] || sleep 1; done
+echo "$(systemctl is-enabled node-steward) $(systemctl is-active node-steward)" >/results/watch
 EOF
     boot 5 "$over" -- --uuid $uuid_a --smp 2 --memory 2048 --seed "$work/seed"
     echo "-- order"; uniq -c "$results/order" | cut -c1-160 | sed -n 1,8p
     equal "cloud-init brought the settings" 50-user-data.toml "$(cat "$results/settings")"
+    equal "and the watch, by cloud-init's hand alone" "enabled active" "$(cat "$results/watch")"
     equal "kubelet started once, after the join" 1 "$(cat "$results/starts")"
     if grep -q 'kubelet: no /var/lib/kubelet/config.yaml' "$results/kubelet-journal"; then ok "and had been tried before it"; else bad "kubelet was never tried before the join: the case shows nothing"; fi
     equal "kubeadm's file is as kubeadm wrote it" "/var/lib/kubelet/config.yaml: OK" "$(cat "$results/kubeadm-file")"

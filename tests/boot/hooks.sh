@@ -64,6 +64,7 @@ cpu = "250m"'
 before=$(sha256sum <"$config")
 run "the hook runs" 0 env ROOT="$root" NODE_STEWARD_SETTINGS="$settings" sh "$repo/bootstrap/eks-al2.sh"
 equal "the hook leaves kubelet's file alone" "$before" "$(sha256sum <"$config")"
+equal "it enables the watch, and starts nothing in a directory" "--root=$root enable node-steward.service" "$(cat "$CALLS")"
 run "a second run of the hook changes nothing" 0 env ROOT="$root" NODE_STEWARD_SETTINGS="$settings" sh "$repo/bootstrap/eks-al2.sh"
 al2_late_writer "$config"
 equal "the late writer leaves what the real one leaves" "$(jq -S . "$repo/tests/cases/al2-late-writer/late.json")" "$(jq -S . "$config")"
@@ -76,7 +77,9 @@ reboot "$root"
 al2_late_writer "$config"
 run "the next boot, after the late writer" 0 late "$root"
 equal "our values are there again" '"250m" "300Mi"' "$(jq -c .kubeReserved.cpu,.systemReserved.memory "$config" | paste -sd' ')"
+: >"$CALLS"
 run "broken settings are said by the hook" 2 env ROOT="$root" NODE_STEWARD_SETTINGS='[reserve' sh "$repo/bootstrap/eks-al2.sh"
+equal "and no watch begins with them" "" "$(cat "$CALLS")"
 reboot "$root"
 al2_late_writer "$config"
 before=$(sha256sum <"$config")
@@ -108,7 +111,13 @@ equal "the NodeConfig part has the four values" '["apiServerEndpoint","certifica
 # Restarting our unit runs its command line.
 printf '#!/bin/bash\nset -eu\n. "%s/words.sh"\nNODE_STEWARD=%s\nearly "$1"\n' "$boot_dir" "$NODE_STEWARD" >"$work/bin/early-run"; chmod +x "$work/bin/early-run"
 run "the hook runs, and restarts our unit" 0 env ROOT="$root" ON_RESTART='early-run $ROOT' sh "$work/part.sh"
-equal "it enables, then restarts" "enable node-steward-bootstrap.service|restart node-steward-bootstrap.service" "$(paste -sd'|' "$CALLS")"
+equal "it enables, then restarts" \
+    "enable node-steward-bootstrap.service node-steward.service|--no-block restart node-steward.service|restart node-steward-bootstrap.service" "$(paste -sd'|' "$CALLS")"
+# with_mode FILE: its policy, which is a comment, said
+with_mode() { sed -i 's/^#\(\[policy\]\|mode = \)/\1/' "$1"; }
+with_mode "$root/etc/node-steward/config.d/50-user-data.toml"
+run "the mode that it shows is one" 0 "$NODE_STEWARD" --root "$root" config check
+equal "namely observe" 1 "$("$NODE_STEWARD" --root "$root" config show | grep -c 'policy.mode.*observe')"
 equal "the fragment is there before nodeadm-run" yes "$([ -f "$fragment" ] && echo yes)"
 equal "the fragment alone: no drop-in" no "$([ -e "$dir" ] && echo yes || echo no)"
 # nodeadm: the merged spec.kubelet.config becomes its drop-in, and kubelet is given the directory because of it.
@@ -193,8 +202,14 @@ while read -r path content; do
     printf %s "$content" | base64 -d >"$root$path"
 done <"$work/files"
 run "the settings that it brings are good" 0 "$NODE_STEWARD" --root "$root" config check
+with_mode "$root/etc/node-steward/config.d/50-user-data.toml"
+run "and so is the mode that they show" 0 "$NODE_STEWARD" --root "$root" config check
+equal "namely observe" 1 "$("$NODE_STEWARD" --root "$root" config show | grep -c 'policy.mode.*observe')"
 yq -r '.runcmd[] | @json' "$repo/bootstrap/cloud-init.yaml" >"$work/commands"
 printf '#!/bin/sh\necho called >>%s/kubeadm-hook\n' "$work" >"$work/hook"; chmod +x "$work/hook"
+equal "its commands" 2 "$(wc -l <"$work/commands")"
+run "the first of them" 0 sh -c "$(head -n 1 "$work/commands" | jq -r '.[2]')"
+equal "enables the watch, then restarts it" "enable node-steward.service|--no-block restart node-steward.service" "$(paste -sd'|' "$CALLS")"
 while read -r command; do
     mapfile -t words < <(jq -r '.[]' <<<"$command" | sed "s,/usr/lib/node-steward/bootstrap/kubeadm.sh,$work/hook,")
     run "its command, without kubeadm" 0 "${words[@]}"
@@ -202,5 +217,5 @@ while read -r command; do
     printf '#!/bin/sh\n' >"$work/bin/kubeadm"; chmod +x "$work/bin/kubeadm"
     run "its command, with kubeadm" 0 "${words[@]}"
     equal "runs the kubeadm hook" called "$(cat "$work/kubeadm-hook")"
-done <"$work/commands"
+done < <(sed 1d "$work/commands")
 finish

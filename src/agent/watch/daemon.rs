@@ -16,6 +16,7 @@ use super::ear::Ear;
 use super::engine::Engine;
 use super::envoy::Envoy;
 use super::keeping::Keeping;
+use super::life::Flags;
 use super::orders::Ordered;
 use super::pace::{Extent, Pace};
 use super::probes::Probes;
@@ -39,7 +40,7 @@ pub struct Daemon {
     pub(super) log: Log,
     pub(super) settings: Settings,
     pub(super) config: Option<PathBuf>,
-    pub(super) dry_run: bool,
+    pub(super) flags: Flags,
     pub(super) boot_id: String,
     pub(super) state_file: Option<PathBuf>,
     pub(super) socket: Option<PathBuf>,
@@ -139,7 +140,10 @@ impl Daemon {
             return;
         }
         let Some(envoy) = &self.envoy else {
-            return ordered.refuse(Code::NoCluster, "this run looks twice and ends");
+            // As above.
+            let words = "this run looks twice and ends".to_owned();
+            let _ = ordered.reply.send(Err((Code::NoCluster, words)));
+            return;
         };
         let Some((reply, answer)) = envoy.obey(ordered) else { return };
         // What is called cancelled must not go on with a next run.

@@ -143,12 +143,12 @@ impl Envoy {
         }
         let (kind, sentence, _) = self.standing();
         match kind {
-            "local-only" => ordered.refuse(Code::NoCluster, &sentence),
+            "local-only" => orders::refuse(&self.shared, ordered, Code::NoCluster, &sentence),
             "connected" => {
                 self.shared.orders.borrow_mut().push_back(ordered);
                 self.shared.wake.notify_one();
             }
-            _ => ordered.refuse(Code::ClusterFailed, &sentence),
+            _ => orders::refuse(&self.shared, ordered, Code::ClusterFailed, &sentence),
         }
         None
     }
@@ -363,6 +363,16 @@ mod tests {
         envoy.show(&mut status, &Log::nowhere());
         assert_eq!((status.cluster.as_str(), status.api_server), ("local-only: nothing there", None));
         assert!(!envoy.is_talking());
+    }
+
+    #[test]
+    fn an_order_that_finds_no_server_is_kept_for_it() {
+        let envoy = Envoy::named("n".to_owned(), "b".to_owned(), &settings(""), None, Past::default());
+        let (reply, mut answer) = tokio::sync::oneshot::channel();
+        let order = crate::api::Order { act: Act::Cordon, by: "a".to_owned(), reason: "r".to_owned() };
+        assert!(envoy.obey(Ordered { order, reply }).is_none());
+        assert!(matches!(answer.try_recv(), Ok(Err((Code::ClusterFailed, _)))));
+        assert_eq!((envoy.shared.said.borrow().len(), envoy.shared.reporter.borrow().waiting()), (1, 1));
     }
 
     #[test]

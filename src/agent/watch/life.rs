@@ -25,6 +25,7 @@ use crate::host::{Host, HostError, Log, Priority, Reason, Service, Share, Signal
 use crate::model::Reading;
 use crate::model::recommendation::Recommendation;
 use crate::model::status::{Part, Standing, Status};
+use crate::policy::Mode;
 use crate::sample::guarded::Pending;
 use crate::sample::{Watcher, history, machine};
 use crate::settings::SettingsError;
@@ -34,14 +35,34 @@ use crate::settings::SettingsError;
 pub struct Options {
     /// Settings file in place of the chain.
     pub config: Option<PathBuf>,
-    /// Nothing is done about problems, whatever the settings say.
-    pub dry_run: bool,
+    /// What goes before the settings.
+    pub flags: Flags,
     /// Two looks and the end: no lock, no state, no socket.
     pub glance: Option<Glance>,
     /// Computes the reservations, for the API.
     pub reservations: fn(&Host, Option<&Path>) -> serde_json::Value,
     /// What the history says of them, by a state file; for the status.
     pub recommendation: fn(&Host, Option<&Path>, &Path) -> Reading<Recommendation>,
+}
+
+/// What goes before the settings, also before those that come with a reload.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Flags {
+    /// Nothing is done about problems.
+    pub dry_run: bool,
+    /// The kubeconfig.
+    pub kubeconfig: Option<String>,
+}
+
+impl Flags {
+    pub(super) fn apply(&self, settings: &mut Settings) {
+        if self.dry_run {
+            settings.policy.mode = Mode::Observe;
+        }
+        if self.kubeconfig.is_some() {
+            settings.cluster.kubeconfig.clone_from(&self.kubeconfig);
+        }
+    }
 }
 
 /// A run of two looks.
@@ -75,9 +96,7 @@ pub fn run(host: Host, options: Options) -> Result<Option<(Turn, Status)>, LifeE
     let service = if options.glance.is_some() { Service::default() } else { Service::from_environment() };
     let log = Log::open(&service);
     let mut settings = Settings::load(&host, options.config.as_deref())?;
-    if options.dry_run {
-        settings.policy.mode = crate::policy::Mode::Observe;
-    }
+    options.flags.apply(&mut settings);
     let directory = match options.glance.is_some() {
         true => None,
         false => host.runtime_directory(service.runtime_directory.as_deref()),
@@ -174,7 +193,7 @@ async fn start(
         false => doors::open(&host, &log, &settings, directory.as_deref(), Rc::clone(&published), asks).await,
     };
     let ear = Ear::open(&host);
-    let shut = shut(&host, options.dry_run);
+    let shut = shut(&host, options.flags.dry_run);
     let envoy = options.glance.is_none().then(|| Envoy::new(&host, &boot_id, &settings, shut, kept));
     Ok(Daemon {
         pace: Pace::new(settings.watch.period.ms(), now),
@@ -183,7 +202,7 @@ async fn start(
         log,
         settings,
         config: options.config,
-        dry_run: options.dry_run,
+        flags: options.flags,
         boot_id,
         state_file,
         socket,
@@ -259,4 +278,23 @@ fn triggers(host: &Host, settings: &Settings) -> (Vec<(Share, Trigger)>, Option<
 
 fn blind(name: &str, why: String) -> Part {
     Part { name: name.to_owned(), standing: Standing::Unknown { why } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Merged;
+
+    #[test]
+    fn flags_go_before_settings() {
+        let text = b"[cluster]\nkubeconfig = \"/settings\"\n[policy]\nmode = \"cordon\"\n".to_vec();
+        let of = |flags: Flags| {
+            let mut settings = Settings::of(Merged::of(&[(PathBuf::from("/s.toml"), text.clone())]).unwrap()).unwrap();
+            flags.apply(&mut settings);
+            (settings.cluster.kubeconfig.unwrap_or_default(), settings.policy.mode)
+        };
+        assert_eq!(of(Flags::default()), ("/settings".to_owned(), Mode::Cordon));
+        let flags = Flags { dry_run: true, kubeconfig: Some("/flag".to_owned()) };
+        assert_eq!(of(flags), ("/flag".to_owned(), Mode::Observe));
+    }
 }

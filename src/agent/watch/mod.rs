@@ -28,5 +28,5 @@ mod saved;
 mod shared;
 mod talk;
 
-pub use life::{Glance, LifeError, Options, run};
+pub use life::{Flags, Glance, LifeError, Options, run};
 pub use rules::{LockMemory, Rules};

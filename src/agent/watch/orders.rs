@@ -16,6 +16,8 @@ use crate::model::drain::DrainState;
 
 /// kubelet writes its Node every few minutes: more than one conflict is rare, five are somebody's fight.
 pub(super) const TRIES: u32 = 5;
+/// Lines for the log from one turn to the next: more than so many have one cause.
+const MOST_LINES: usize = 64;
 /// After a failure to tidy up.
 const TIDY_AGAIN_MS: u64 = 60_000;
 
@@ -33,12 +35,17 @@ pub(super) struct Ordered {
 /// Those that wait.
 pub(super) type Orders = VecDeque<Ordered>;
 
-impl Ordered {
-    /// It is not done.
-    pub(super) fn refuse(self, code: Code, why: &str) {
-        // Whoever asked may have gone.
-        let _ = self.reply.send(Err((code, why.to_owned())));
+/// It is not done for want of a server, which is told as what the server refuses is: the Event waits until there is one, with its own time.
+pub(super) fn refuse(shared: &Shared, ordered: Ordered, code: Code, why: &str) {
+    let answer = Err((code, why.to_owned()));
+    match told(&ordered.order, &answer) {
+        // Nobody would ever read an Event.
+        Some((priority, _, words)) if code == Code::NoCluster => shared.say(priority, words),
+        Some((priority, reason, words)) => shared.tell(priority, reason, &words),
+        None => {}
     }
+    // Whoever asked may have gone.
+    let _ = ordered.reply.send(answer);
 }
 
 /// Sees to all that wait.
@@ -48,10 +55,13 @@ pub(super) async fn see_to(shared: &Shared, node: &str) {
         let Some(ordered) = next else { return };
         // Nobody waits for it any more: doing it now would surprise.
         if ordered.reply.is_closed() {
+            refuse(shared, ordered, Code::ClusterFailed, "nobody waited any more when its turn came");
             continue;
         }
         let result = carry_out(shared, node, &ordered.order).await;
-        tell(shared, &ordered.order, &result);
+        if let Some((priority, reason, words)) = told(&ordered.order, &result) {
+            shared.tell(priority, reason, &words);
+        }
         let _ = ordered.reply.send(result);
     }
 }
@@ -130,23 +140,23 @@ async fn hold_or_release(shared: &Shared, name: &str, order: &Order, cordon: boo
     })
 }
 
-/// To the log, and as an Event.
-fn tell(shared: &Shared, order: &Order, result: &Answer) {
+/// What the log and an Event say of it.
+fn told(order: &Order, result: &Answer) -> Option<(Priority, &'static str, String)> {
     let (did, refused) = match order.act {
         Act::Cordon => ("Cordoned", "CordonRefused"),
         Act::Uncordon => ("Uncordoned", "UncordonRefused"),
         // A drain speaks for itself once it has its plan.
-        Act::Drain { .. } if result.is_ok() => return,
+        Act::Drain { .. } if result.is_ok() => return None,
         Act::Drain { .. } => ("", "DrainRefused"),
-        Act::Plan { .. } | Act::CancelDrain | Act::ShowDrain | Act::Report(_) => return,
+        Act::Plan { .. } | Act::CancelDrain | Act::ShowDrain | Act::Report(_) => return None,
     };
     let asked = format!("{} asked for it: {}", order.by, order.reason);
     match result {
-        Ok(Done { changed: false, .. }) => {}
-        Ok(_) => shared.tell(Priority::Notice, did, &format!("{} by node-steward; {asked}", did.to_lowercase())),
+        Ok(Done { changed: false, .. }) => None,
+        Ok(_) => Some((Priority::Notice, did, format!("{} by node-steward; {asked}", did.to_lowercase()))),
         Err((_, why)) => {
             let what = refused.trim_end_matches("Refused").to_lowercase();
-            shared.tell(Priority::Warning, refused, &format!("not {what}ed: {why}; {asked}"));
+            Some((Priority::Warning, refused, format!("not {what}ed: {why}; {asked}")))
         }
     }
 }
@@ -222,7 +232,94 @@ impl Shared {
     pub(super) fn tell(&self, priority: Priority, reason: &'static str, words: &str) {
         let warning = priority == Priority::Warning;
         self.reporter.borrow_mut().tell(&now(), reason, warning, words);
-        self.said.borrow_mut().push((priority, words.to_owned()));
+        self.say(priority, words.to_owned());
         self.wake.notify_one();
+    }
+
+    /// To the log with the next turn; what is said again and again until then is one line.
+    fn say(&self, priority: Priority, words: String) {
+        let mut said = self.said.borrow_mut();
+        let line = (priority, words);
+        if !said.contains(&line) && said.len() < MOST_LINES {
+            said.push(line);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::Settings;
+    use crate::agent::watch::saved::Past;
+    use crate::model::time::{Now, Wall};
+    use crate::settings::Merged;
+    use serde_json::json;
+
+    fn shared() -> Shared {
+        Shared::new("n".to_owned(), "b".to_owned(), &Settings::of(Merged::of(&[]).unwrap()).unwrap(), Past::default())
+    }
+
+    fn ordered(act: Act) -> (Ordered, oneshot::Receiver<Answer>) {
+        let (reply, answer) = oneshot::channel();
+        (Ordered { order: Order { act, by: "alice".to_owned(), reason: "a new disk".to_owned() }, reply }, answer)
+    }
+
+    #[test]
+    fn what_is_refused_without_a_server_is_an_event_when_it_is_back() {
+        let shared = shared();
+        let before = clock::wall();
+        let mut answers = Vec::new();
+        for act in [Act::Cordon, Act::Cordon, Act::Uncordon, Act::Drain { allow: Vec::new(), deadline: None }] {
+            let (ordered, answer) = ordered(act);
+            shared.orders.borrow_mut().push_back(ordered);
+            answers.push(answer);
+        }
+        shared.parted(&Error::Garbage("nobody answers".to_owned()));
+        let after = clock::wall();
+        for mut answer in answers {
+            assert!(matches!(answer.try_recv(), Ok(Err((Code::ClusterFailed, why))) if why.contains("nobody answers")));
+        }
+        let said: Vec<_> = shared.said.take().into_iter().map(|(_, words)| words).collect();
+        assert_eq!(said.len(), 3, "the same twice is one line: {said:?}");
+        assert!(
+            said[0].starts_with("not cordoned: ") && said[0].ends_with("; alice asked for it: a new disk"),
+            "{said:?}"
+        );
+
+        let back = Now { mono: clock::monotonic(), wall: Wall(after.0 + 3_600_000), boot_id: String::new() };
+        assert!(shared.reporter.borrow_mut().take(&back).is_none(), "nobody to tell");
+        let node = json!({"metadata": {"name": "n", "uid": "u", "resourceVersion": "1"}});
+        shared.saw(Some(&serde_json::from_value(node).unwrap()));
+        let mut events = Vec::new();
+        loop {
+            let sent = shared.reporter.borrow_mut().take(&back);
+            let Some(sent) = sent else { break };
+            if let Request::CreateEvent(event) = &sent.request {
+                let at = Wall::parse(&event.last_timestamp).unwrap();
+                assert!(at.0 >= before.0 / 1000 * 1000 && at <= after, "{event:?}");
+                events.push((event.reason.clone(), event.count));
+            }
+            shared.answered(&sent, None);
+        }
+        events.sort();
+        let expected = [("CordonRefused", 2), ("DrainRefused", 1), ("UncordonRefused", 1)];
+        assert_eq!(events, expected.map(|(reason, count)| (reason.to_owned(), count)));
+    }
+
+    #[test]
+    fn where_there_is_no_cluster_the_log_alone_is_told() {
+        let shared = shared();
+        let (one, mut answer) = ordered(Act::Cordon);
+        refuse(&shared, one, Code::NoCluster, "local-only");
+        assert!(matches!(answer.try_recv(), Ok(Err((Code::NoCluster, _)))));
+        assert_eq!((shared.said.take().len(), shared.reporter.borrow().waiting()), (1, 0));
+        // A plan is a question.
+        let (one, _) = ordered(Act::Plan { allow: Vec::new() });
+        refuse(&shared, one, Code::ClusterFailed, "away");
+        assert_eq!((shared.said.take().len(), shared.reporter.borrow().waiting()), (0, 0));
+        for round in 0..200 {
+            shared.tell(Priority::Warning, "CordonRefused", &format!("round {round}"));
+        }
+        assert_eq!((shared.said.take().len(), shared.reporter.borrow().waiting()), (MOST_LINES, 1));
     }
 }

@@ -12,7 +12,6 @@ use crate::agent::Settings;
 use crate::api::Gate;
 use crate::host::{Priority, clock};
 use crate::model::time::Mono;
-use crate::policy::Mode;
 use crate::settings::Merged;
 
 /// How long new settings may take to be read.
@@ -72,9 +71,7 @@ impl Daemon {
     fn take_settings(&mut self, texts: Texts) -> Result<(), String> {
         let files: Vec<_> = texts.files.into_iter().map(|(file, text)| (file, text.into_bytes())).collect();
         let mut settings = Merged::of(&files).and_then(Settings::of).map_err(|error| error.to_string())?;
-        if self.dry_run {
-            settings.policy.mode = Mode::Observe;
-        }
+        self.flags.apply(&mut settings);
         self.engine.configure(&settings).map_err(|error| error.to_string())?;
         self.engine.arm(clock::monotonic());
         self.pace.set_period(settings.watch.period.ms());
@@ -82,7 +79,7 @@ impl Daemon {
         let (gate, missing) = Gate::of(&texts.groups, &settings.api);
         self.api.set_gate(gate);
         if let Some(envoy) = &mut self.envoy {
-            envoy.configure(&settings, shut(&self.host, self.dry_run));
+            envoy.configure(&settings, shut(&self.host, self.flags.dry_run));
         }
         let fixed = |of: &Settings| (of.api.socket.clone(), of.metrics.listen, of.watch.lock_memory);
         let later = "api.socket, metrics.listen and watch.lock_memory change with the next start".to_owned();

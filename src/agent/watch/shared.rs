@@ -9,7 +9,7 @@ use tokio::time::{Duration, Instant};
 
 use super::drained::Drained;
 use super::keep::Keep;
-use super::orders::Orders;
+use super::orders::{self, Orders};
 use super::saved::Past;
 use crate::act::actor::Actor;
 use crate::act::{DrainRules, Reporter, Sent, hold};
@@ -104,7 +104,7 @@ impl Shared {
     /// The server cannot be asked for our Node any more.
     pub(super) fn parted(&self, error: &Error) {
         for ordered in self.orders.take() {
-            ordered.refuse(Code::ClusterFailed, &error.to_string());
+            orders::refuse(self, ordered, Code::ClusterFailed, &error.to_string());
         }
         self.reporter.borrow_mut().lost();
         self.drain_wake.notify_one();

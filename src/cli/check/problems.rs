@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anstyle::Style;
 use serde_json::{Value, json};
 
-use crate::agent::watch::{self, Glance, Options};
+use crate::agent::watch::{self, Flags, Glance, Options};
 use crate::cli::args::Common;
 use crate::cli::grid::{Width, wrap};
 use crate::cli::{Failure, ask, problems, recommend, run, status};
@@ -39,8 +39,8 @@ pub(super) fn look(host: Host, common: &Common) -> Result<Seen, Failure> {
     };
     let config = common.config.as_deref().map(|path| common.inside(path));
     let glance = Some(Glance { apart_ms: APART_MS, everything: true });
-    let options =
-        Options { config, dry_run: true, glance, reservations: run::reservations, recommendation: recommend::told };
+    let flags = Flags { dry_run: true, kubeconfig: None };
+    let options = Options { config, flags, glance, reservations: run::reservations, recommendation: recommend::told };
     let Some((_, status)) = watch::run(host, options)? else {
         return Err(Failure::Interrupted);
     };

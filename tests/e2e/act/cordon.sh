@@ -107,6 +107,27 @@ check 'and stays' "$(of '.spec.unschedulable')" = true
 kubectl_uncordon
 until_true 20 node_is '.metadata.annotations["node-steward.io/cordon"] == null' || bad 'the mark stays'
 
+echo '-- beside another agent'
+beside='{"apiVersion":"v1","kind":"Node","metadata":{"name":"'$node'"},"spec":{"unschedulable":true}}'
+# applied FIELDS: server-side apply, as a draino that manages its own fields
+applied() { api admin PATCH "/api/v1/nodes/$node?fieldManager=draino&force=true" -H 'content-type: application/apply-patch+yaml' -o "$work/body" -w '%{http_code}' -d "$1"; }
+order cordon 'a new disk' alice
+check 'it applies the same beside ours' "$(applied "$beside")" = 200
+order uncordon 'the disk is in' alice
+matches 'the cordon is now theirs too' "$code $said" '4 *draino has cordoned it anew since we did*'
+check 'it stays as it was' "$(show | jq -c "$ours")" = '{"by":"person alice: a new disk","label":"person","cordoned":true}'
+check 'it lets go' "$(applied "$(jq -c 'del(.spec)' <<<"$beside")")" = 200
+order uncordon 'the disk is in' alice
+check 'then it is ours alone, to take off' "$code $(of "$nothing")" = '0 [false,null,null]'
+# A mark like ours, of another machine and by another hand.
+theirs='{"for":"problem","by":"nvme9n1","reason":"DiskStalled","since":"2026-01-01T00:00:00Z","bootId":"another"}'
+check "another's, with a mark like ours" "$(strategic '' another-steward "$(jq -nc --arg mark "$theirs" \
+    '{metadata: {annotations: {"node-steward.io/cordon": $mark}, labels: {"node-steward.io/cordoned": "problem"}}, spec: {unschedulable: true}}')")" = 200
+order uncordon 'it looks like ours' alice
+matches 'is not ours to take off' "$code $said" '4 *another-steward has cordoned it anew since we did*'
+check 'it stays as it was' "$(show | jq -c "$ours")" = '{"by":"problem nvme9n1: DiskStalled","label":"problem","cordoned":true}'
+strategic '' another-steward '{"metadata":{"annotations":{"node-steward.io/cordon":null},"labels":{"node-steward.io/cordoned":null}},"spec":{"unschedulable":null}}' >/dev/null
+
 echo '-- who makes it stand down'
 stands_down() { order cordon 'a new disk' alice; matches "$1" "$code $said" "4 *keeps its hands off: $2*"; }
 strategic '' admin '{"spec":{"taints":[{"key":"karpenter.sh/disrupted","effect":"NoSchedule"}]}}' >/dev/null
@@ -189,8 +210,18 @@ until_true 30 asks '.apiServer.state == "failing"' || bad "it is not noticed: $(
 from=${EPOCHREALTIME/./}
 order cordon 'a new disk' alice
 matches "away, it is said after $(((${EPOCHREALTIME/./} - from) / 1000)) ms" "$code $said" '1 *503*failing*'
+asked=$(date +%s)
+order uncordon 'while it is away' alice
+refused=$(date +%s)
+if until_true 10 grep -q 'not uncordoned: .*alice asked for it: while it is away' "$work/log"; then good "the log has it after $took ms"; else bad "the log does not have it: $(tail -n 2 "$work/log")"; fi
+sleep 2
 second_server
 until_true 60 asks '.apiServer.state == "connected"' || bad "it does not come back: $(status | jq -c .cluster)"
+until_true 90 event UncordonRefused 'if .message | contains("while it is away") then . else error end' || :
+matches "an Event of it when the server is back, after $took ms" "$(event UncordonRefused .message)" '"not uncordoned: *; alice asked for it: while it is away"'
+at=$(date -d "$(event UncordonRefused .lastTimestamp | tr -d '"')" +%s)
+check 'with its own time, s after it was asked' $((at - asked)) -ge 0
+check 's after it was refused' $((at - refused)) -le 0
 order uncordon 'whatever it is' alice
 check 'back' "$code" = 0
 fi

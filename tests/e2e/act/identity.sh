@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# The cluster room against a real etcd and API server (Node authorizer, NodeRestriction): what a kubelet's credential may do, by certificate, token, plugin
-# and EKS's own token; rotation; a server that is dead, frozen, slow or lies; a foreign CA, an expired certificate, a store that is gone.
+# The cluster room against a real etcd and API server (Node authorizer, NodeRestriction): what a kubelet's credential may do, by certificate, token, plugin,
+# EKS's own token and a ServiceAccount's; rotation; a server that is dead, frozen, slow or lies; a foreign CA, an expired certificate, a store that is gone.
 # It refuses to judge by our own word where the server's can be had: what was written is read back as an administrator.
 #
-#   identity.sh    keeps what it builds in the cache; CLUSTER_CLIENT names a client that is built already
+#   identity.sh    keeps what it builds in the cache; CLUSTER_CLIENT names a client that is built already, NODE_STEWARD the program
 set -euo pipefail
-. "$(dirname "$0")/words.sh"
+. "$(dirname "$0")/node.sh"
 needs jq openssl curl python3
 build_client cluster-client "${CLUSTER_CLIENT:-}"
 node=act-a other=act-b
@@ -305,6 +305,59 @@ printed_rbac "$work/rbac.yaml"
 until_told 10 '.missing | length' 0 missing $node
 check 'missing after that' "$(told '.missing | length')" = 0
 finish
+
+echo '-- a ServiceAccount, through the daemon'
+# This test may come before the release build.
+program=${NODE_STEWARD:-}
+if [ ! -x "$program" ]; then
+    nice cargo build --manifest-path "$repo/Cargo.toml" --locked --quiet --bin node-steward >&2 || { say "could not build the program"; exit 1; }
+    program=${CARGO_TARGET_DIR:-$repo/target}/debug/node-steward
+fi
+# What was printed has one name, whoever it is for.
+rbac=/apis/rbac.authorization.k8s.io/v1
+for one in clusterroles clusterrolebindings namespaces/{default,kube-system}/{roles,rolebindings}; do
+    check "$one: the one before is taken away" "$(api admin DELETE "$rbac/$one/node-steward" -o "$work/body" -w '%{http_code}')" = 200
+done
+accounts=/api/v1/namespaces/kube-system/serviceaccounts
+check 'a ServiceAccount' "$(json admin POST $accounts '{"apiVersion":"v1","kind":"ServiceAccount","metadata":{"name":"steward"}}')" = 201
+bound='{"kind":"Node","apiVersion":"v1","name":"'$node'","uid":"'$(admin /api/v1/nodes/$node | jq -r .metadata.uid)'"}'
+check 'a token for it on this Node' "$(json admin POST $accounts/steward/token '{"apiVersion":"authentication.k8s.io/v1","kind":"TokenRequest","spec":{"expirationSeconds":3600,"boundObjectRef":'"$bound"'}}')" = 201
+jq -r .status.token "$work/body" >"$work/account-token"
+curl -sS --max-time 10 --cacert "$plane/ca.crt" -H "authorization: Bearer $(cat "$work/account-token")" -H 'content-type: application/json' \
+    -d '{"apiVersion":"authentication.k8s.io/v1","kind":"SelfSubjectReview"}' "$server/apis/authentication.k8s.io/v1/selfsubjectreviews" >"$work/body"
+check 'by which a policy could tell whose it is' "$(jq -r '.status.userInfo.extra["authentication.kubernetes.io/node-name"][0]' "$work/body")" = "$node"
+kubeconfig account "$server" "tokenFile: $work/account-token"
+settings() { # LINE
+    printf '%s\n' '[watch]' 'period = "1s"' 'lock_memory = "off"' '[policy]' 'mode = "cordon"' '[cluster]' "kubeconfig = \"$work/account.conf\"" "$1" >"$work/settings.toml"
+}
+settings ''
+start_daemon
+lacks='[.apiServer.permissions[] | select(.allowed | not).what]'
+until_true 90 asks "$lacks | length > 0" || bad "nobody says what is not allowed: $(status | jq -c .apiServer)"
+check 'known as' "$(status | jq -r .apiServer.user)" = system:serviceaccount:kube-system:steward
+check 'without a right it lacks all that it needs' "$(status | jq "$lacks | length")" = 13
+# A ServiceAccount's name is no Node's.
+host=$(tr '[:upper:]' '[:lower:]' </proc/sys/kernel/hostname)
+matches 'by name, of the Node with the name of the host' "$(status | jq -r "$lacks | join(\"; \")")" "get nodes $host; *patch nodes $host; *update configmaps node-steward-ledger in kube-system*"
+matches 'the RBAC for it is for the ServiceAccount' "$(status | jq -r '.apiServer.missingRbac' | tee "$work/rbac.yaml" | tr -s ' \n' ' ')" '*subjects: - kind: ServiceAccount name*steward*'
+end_daemon
+rm "$work"/rbac-*
+printed_rbac "$work/rbac.yaml"
+start_daemon
+until_true 30 asks '.cluster | contains("there is no Node")' || :
+matches 'by the name of the host it sees no Node' "$(status | jq -r .cluster)" "*there is no Node $host*"
+settings "node_name = \"$node\""
+check 'the name in the settings' "$(reload)" = 200
+until_true 30 asks '.apiServer.state == "connected"' || bad "not connected: $(status | jq -c .cluster)"
+matches 'by that it sees its Node' "$(status | jq -r .cluster)" "Node $node at $server, by token: connected"
+if until_true 30 node_is '[.status.conditions[] | select(.type == "NodeStewardAgentHealth")] | length == 1'; then good "its conditions are there after $took ms"; else bad "no condition of ours: $(of '.status.conditions | tojson')"; fi
+tell cordon --reason 'a new disk' --by alice
+check 'cordon' "$code $said" = "0 node $node: cordoned"
+check 'as who it is' "$(of '[.metadata.managedFields[] | select(.fieldsV1["f:spec"]["f:unschedulable"]) | .manager] | tojson')" = '["node-steward"]'
+tell uncordon --reason 'it is in' --by alice
+check 'uncordon' "$code $said" = "0 node $node: uncordoned"
+if until_true 60 asks '.apiServer.permissions | length == 13 and all(.allowed)'; then good "with what was printed nothing is missing"; else bad "missing: $(status | jq -c "$lacks")"; fi
+end_daemon
 
 echo '-- servers in trouble'
 second_server

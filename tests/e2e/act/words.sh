@@ -117,6 +117,8 @@ printed_rbac() {
     documents rbac <"$1"
     for document in "$work"/rbac-*.yaml; do
         kind=$(sed -n 's/^kind: //p' "$document") namespace=$(sed -n 's/^  namespace: //p' "$document" | head -n 1)
+        # That of a subject is not the object's.
+        [[ $kind != Cluster* ]] || namespace=''
         path=/apis/rbac.authorization.k8s.io/v1/${namespace:+namespaces/$namespace/}$(tr '[:upper:]' '[:lower:]' <<<"$kind")s
         check "$kind ${namespace:-for the cluster}, as it was printed" "$(post_yaml "$path" "$document")" = 201
     done
