@@ -4,11 +4,12 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::conditions::{Answer, Said, View, blind, calm, said_of};
+use super::conditions::{ALL, Answer, Said, View, blind, calm, name, said_of};
+use crate::cluster::NodeCondition;
 use crate::model::problem::{Problem, Severity};
 
 /// What our messages under these names begin with: who else writes them is left alone.
-pub const SIGN: &str = "node-steward: ";
+const SIGN: &str = "node-steward: ";
 
 /// The names, and the polarity: True means that all is well. (`AcceleratedHardwareReady` is about devices that nobody here looks at.)
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -42,6 +43,20 @@ impl Repair {
             Self::ContainerRuntimeReady => "ContainerRuntimeIsReady",
         }
     }
+}
+
+/// Whether we ever write a condition of this type.
+pub fn is_known(kind: &str) -> bool {
+    is_shared(kind) || ALL.iter().any(|own| name(*own) == kind)
+}
+
+fn is_shared(kind: &str) -> bool {
+    Repair::ALL.iter().any(|repair| repair.name() == kind)
+}
+
+/// Whether a condition of the Node is one of ours, or another's under a name that we might be asked for; none where it is neither.
+pub fn whose(one: &NodeCondition) -> Option<bool> {
+    is_known(&one.kind).then(|| !is_shared(&one.kind) || one.message.starts_with(SIGN))
 }
 
 /// What such a condition says now, of problems of these kinds; none where all who could speak for them are off.

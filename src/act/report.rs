@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::conditions::{ALL, Answer, Said, View, judge, name, of_its_subject};
 use super::note::Note;
 use super::notices::Notices;
-use super::repair::{self, Repair, SIGN};
+use super::repair::{self, Repair, is_known, whose};
 use super::rules::Rules;
 use crate::cluster::{Error, Node, NodeCondition, Request, jitter};
 use crate::detect::Changes;
@@ -94,11 +94,8 @@ enum What {
 impl Reporter {
     /// Goes on with what an earlier run of this boot has kept.
     pub fn new(rules: Rules, mut kept: Kept) -> Self {
-        let ours = |kind: &String| {
-            ALL.iter().any(|own| name(*own) == *kind) || Repair::ALL.iter().any(|repair| repair.name() == *kind)
-        };
         // An earlier version may have had others.
-        kept.stands.retain(|kind, _| ours(kind));
+        kept.stands.retain(|kind, _| is_known(kind));
         Self {
             rules,
             // Its status stands until the first full look.
@@ -226,13 +223,11 @@ impl Reporter {
     /// Our Node, as the server has it now.
     pub fn saw(&mut self, now: Mono, node: &Node) {
         self.note.saw(now, node);
-        let own = |one: &NodeCondition| ALL.iter().any(|condition| name(*condition) == one.kind);
-        let shared = |one: &NodeCondition| Repair::ALL.iter().any(|repair| repair.name() == one.kind);
-        let signed = |one: &NodeCondition| one.message.starts_with(SIGN);
         let conditions = &node.status.conditions;
-        let ours = conditions.iter().filter(|one| own(one) || shared(one) && signed(one));
+        let ours = conditions.iter().filter(|one| whose(one) == Some(true));
         let there: BTreeMap<_, _> = ours.map(|one| (one.kind.clone(), one.clone())).collect();
-        self.others = conditions.iter().filter(|one| shared(one) && !signed(one)).map(|one| one.kind.clone()).collect();
+        let others = conditions.iter().filter(|one| whose(one) == Some(false));
+        self.others = others.map(|one| one.kind.clone()).collect();
         let new = self.there.is_none();
         let name = &node.metadata.name;
         self.there = Some((name.clone(), there));
