@@ -203,6 +203,8 @@ impl State {
         // Even where the log can no longer be read, what it told ends by itself.
         pages.push(Page { kinds, source: Source::Rule, findings, unknown: None });
         parts.push(Part { name: RULES.to_owned(), standing });
+        pages.iter_mut().flat_map(|page| &mut page.findings).for_each(|one| detect::name_whereabouts(&scene, one));
+        // The words of others stay as they are.
         let findings = self.companions.look(now.mono);
         pages.push(Page { kinds: Vec::new(), source: Source::Companion, findings, unknown: None });
         let catalogue = self.catalogue();

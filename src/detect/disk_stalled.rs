@@ -9,14 +9,18 @@ use serde::{Deserialize, Serialize};
 use super::scene::Scene;
 use super::slot::{Detector, Look};
 use super::window::DiskWindow;
-use crate::model::problem::{Condition, Entry, Evidence, Finding, Kind, Severity};
-use crate::model::time::Span;
+use crate::model::problem::{Condition, Contributor, Entry, Evidence, Finding, Kind, Severity};
+use crate::model::time::{Mono, Span};
 
 /// The name of the problem.
 pub const DISK_STALLED: Kind = Kind::new("DiskStalled");
 
 /// More requests than any queue holds.
 const MOST_IN_FLIGHT: u64 = 1 << 24;
+
+/// Who used the disk is told where that was so shortly before the stall, ms; and so many of them.
+const SHORTLY_MS: u64 = 60_000;
+const USERS: usize = 3;
 
 /// The detector.
 pub struct DiskStalled;
@@ -51,6 +55,9 @@ pub struct Kept {
     on: bool,
     /// Somebody was seen waiting while it stood, or the kernel does not tell.
     waited: bool,
+    /// Who used it in the newest window in which it answered and somebody looked, the largest first; and when that was.
+    users: Vec<String>,
+    users_at: Mono,
 }
 
 impl Detector for DiskStalled {
@@ -83,10 +90,28 @@ impl Detector for DiskStalled {
                 kept.on &= kept.well < rules.clear_samples.max(1);
                 kept.stuck_ms = 0;
                 kept.waited &= kept.on;
+                kept.used(scene.now.mono, scene.blame.get(&window.dev));
             }
         }
         let findings = memory.iter().filter(|(_, kept)| kept.on).map(|(name, kept)| finding(rules, scene, name, kept));
         Look::at(findings.collect())
+    }
+}
+
+impl Kept {
+    /// Takes note of who used it. They are evidence and no contributors: who merely wrote last is not behind a disk that is dead, and must not be what
+    /// keeps a node with one from being cordoned.
+    fn used(&mut self, now: Mono, by: Option<&Vec<Contributor>>) {
+        if let Some(list) = by {
+            let line = |one: &Contributor| {
+                let mark = if one.estimated { ", estimated" } else { "" };
+                format!("{}, {:.0} % of its bytes{mark}", one.who, one.share_of_bytes * 100.0)
+            };
+            self.users = list.iter().take(USERS).map(line).collect();
+            self.users_at = now;
+        } else if now.since_ms(self.users_at) > SHORTLY_MS {
+            self.users.clear();
+        }
     }
 }
 
@@ -125,6 +150,12 @@ fn finding(rules: &Rules, scene: &Scene<'_>, name: &str, kept: &Kept) -> Finding
     if long && !kept.waited {
         evidence.push(Evidence::text("not critical", "nobody waits for it"));
     }
+    match kept.users.as_slice() {
+        [] => {
+            evidence.push(Evidence::text("used it before", "unattributed: nobody was looked at in the minute before"))
+        }
+        users => evidence.extend(users.iter().map(|user| Evidence::text("used it before", user.clone()))),
+    }
     if let Some(tasks) = scene.samples.tasks.value() {
         evidence.extend(tasks.iter().take(5).map(|task| {
             Evidence::text(
@@ -148,6 +179,7 @@ fn finding(rules: &Rules, scene: &Scene<'_>, name: &str, kept: &Kept) -> Finding
 mod tests {
     use super::*;
     use crate::detect::play::{Load, Play};
+    use crate::model::problem::Who;
     use crate::model::status::Standing;
 
     const BUSY: Load = Load { operations: 1000, bytes: 4096, us: 500, in_flight: 3, busy_ms: 500 };
@@ -210,5 +242,34 @@ mod tests {
         play.devices.clear();
         play.counters.clear();
         assert!(play.look().findings.is_empty() && play.memory.is_empty());
+    }
+    #[test]
+    fn who_used_it_before_is_evidence_and_forgotten_after_a_minute() {
+        let (mut memory, play) = (Kept::default(), Play::<DiskStalled>::new(&["nvme0n1"]));
+        let by = |who: Who, share_of_bytes| Contributor {
+            who,
+            share_of_bytes,
+            share_of_operations: None,
+            read_bytes_per_s: 0.0,
+            write_bytes_per_s: 0.0,
+            estimated: share_of_bytes < 0.5,
+        };
+        let list = vec![by(Who::Unit { unit: "backup.service".to_owned() }, 0.75), by(Who::Unattributed, 0.25)];
+        memory.used(Mono(1_000_000), Some(&list));
+        memory.used(Mono(1_060_000), None);
+        memory.stuck_ms = 10_000;
+        let said = |play: &Play<DiskStalled>, kept: &Kept| {
+            let mut past = play.past.clone();
+            let scene = Scene::new(&play.now, &play.samples, &play.active, &mut past);
+            let evidence = finding(&play.rules, &scene, "nvme0n1", kept).evidence;
+            let used = evidence.into_iter().filter(|one| one.name == "used it before");
+            used.map(|one| one.value.as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            said(&play, &memory),
+            ["unit backup.service, 75 % of its bytes", "unattributed, 25 % of its bytes, estimated"]
+        );
+        memory.used(Mono(1_060_001), None);
+        assert_eq!(said(&play, &memory), ["unattributed: nobody was looked at in the minute before"]);
     }
 }

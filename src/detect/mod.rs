@@ -50,12 +50,14 @@ mod syslog_active;
 mod syslog_sync;
 mod task_hung;
 mod units;
+mod whereabouts;
 mod window;
 
 pub use book::{Book, Changes, Page};
 pub use companions::Companions;
 pub use scene::{Past, Scene};
 pub use slot::{Detector, Look, Misfit, Slot};
+pub use whereabouts::name as name_whereabouts;
 pub use window::DiskWindow;
 
 use slot::slot;

@@ -78,7 +78,7 @@ impl Detector for NvmeHealth {
                 Reading::Failed { why } => blind.push(format!("{}: {why}", controller.name)),
                 Reading::Absent { .. } => {}
             }
-            findings.extend(finding(scene, controller, &signs));
+            findings.extend(finding(controller, &signs));
         }
         let standing = if blind.is_empty() { Standing::Working } else { Standing::Unknown { why: blind.join("; ") } };
         Look { findings, standing, disks: Vec::new() }
@@ -143,7 +143,7 @@ fn smart(rules: &Rules, kept: &mut Kept, now: Mono, smart: &Smart) -> Vec<Sign> 
     signs
 }
 
-fn finding(scene: &Scene<'_>, controller: &NvmeController, signs: &[Sign]) -> Option<Finding> {
+fn finding(controller: &NvmeController, signs: &[Sign]) -> Option<Finding> {
     let severity = signs.iter().map(|(severity, _)| *severity).max()?;
     let what: Vec<&str> = signs.iter().map(|(_, what)| what.as_str()).collect();
     let mut evidence =
@@ -161,12 +161,6 @@ fn finding(scene: &Scene<'_>, controller: &NvmeController, signs: &[Sign]) -> Op
             Evidence::count("unrecovered errors", smart.media_errors, ""),
         ]);
     }
-    let disks = &controller.disks;
-    let mounted = scene.samples.mounts.value().map_or(&[][..], Vec::as_slice);
-    let on_it = mounted.iter().filter(|mount| scene.disks_beneath(mount.dev).iter().any(|disk| disks.contains(disk)));
-    let points: std::collections::BTreeSet<&str> =
-        on_it.filter(|mount| mount.root == "/").map(|mount| mount.point.as_str()).collect();
-    evidence.extend(points.into_iter().take(5).map(|point| Evidence::text("mount point", point)));
     Some(Finding {
         kind: NVME_HEALTH,
         subject: controller.name.clone(),

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# All tests of the daemon's life: beside file systems that hang, with its pages driven out, and under a real systemd. It refuses to hide that a part was skipped.
+# All tests of the daemon's life: beside file systems that hang, with its pages driven out, under a real systemd, and as an ordinary user. It refuses to hide that a part was skipped.
 set -uo pipefail
 cd "$(dirname "$0")"
 . ../lib.sh
 passed=0 failed=0 skipped=''
-for part in stuck memory systemd units; do
+for part in stuck memory systemd units ordinary; do
     echo "== $part"
     out=$(./$part.sh 2>&1); code=$?
     printf '%s\n' "$out"

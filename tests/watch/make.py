@@ -207,6 +207,26 @@ def disk_stalled_well():
         node.step()
 
 
+def task_hung_sick():
+    node = Node("task-hung-sick", "[detect.disk_saturated]\nbaseline_windows = 3\n")
+    node.layout(own_disk=True)
+    node.pod("shop", "cart-0", UID, "cart")
+    for _ in range(4):
+        node.load("nvme0n1", writes=100)
+        node.load("nvme1n1", reads=200, writes=400)
+        node.step()
+    # A server answers no more: the pod's tar has not run since. The database waits at every look too, and runs in between.
+    for turn in range(14):
+        node.load("nvme0n1", writes=100)
+        node.load("nvme1n1", reads=20000, ms=9, fly=32)
+        node.task(4242, "postgres", 900 + 400 * turn)
+        node.task(5151, "tar", 320 if turn < 12 else 900 + turn, wchan="rpc_wait_bit_killable", group=pod_group(UID, "ab"))
+        node.step(some=80, full=60)
+    node.task(4242, "postgres", 9000, state="S", wchan="0")
+    node.task(5151, "tar", 2000, state="S", wchan="0", group=pod_group(UID, "ab"))
+    quiet(node, 14, disk="nvme1n1")
+
+
 def task_hung_well():
     node = Node("task-hung-well", "[detect.disk_saturated]\nbaseline_windows = 3\n")
     node.layout(own_disk=True)
@@ -251,5 +271,5 @@ def root_volume_shared_well():
 
 
 if __name__ == "__main__":
-    for make in (disk_saturated_sick, disk_saturated_well, disk_stalled_sick, disk_stalled_well, task_hung_well, root_volume_shared_sick, root_volume_shared_well):
+    for make in (disk_saturated_sick, disk_saturated_well, disk_stalled_sick, disk_stalled_well, task_hung_sick, task_hung_well, root_volume_shared_sick, root_volume_shared_well):
         make()

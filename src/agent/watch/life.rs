@@ -148,17 +148,8 @@ async fn start(
         remember(&host, &log, &mut engine);
     }
     engine.arm(now);
-    // A watchdog with less patience than two periods would end a daemon that does all it should.
-    if let Some(patience) = service.watchdog.and_then(|time| u64::try_from(time.as_millis()).ok())
-        && settings.watch.period.ms() > patience / 2
-    {
-        let words = format!(
-            "watch.period is {}; WatchdogSec= asks for a turn every {} ms",
-            settings.watch.period,
-            patience / 2
-        );
+    if let Some(words) = settings.watch.keep_within(service.watchdog) {
         log.line(Priority::Notice, &words, &[("NODE_STEWARD_EVENT", "settings")]);
-        settings.watch.period = crate::model::time::Span::seconds((patience / 2000).max(1));
     }
     let known = Known {
         kubelet: settings.kubelet.clone(),

@@ -72,6 +72,7 @@ impl Daemon {
         let files: Vec<_> = texts.files.into_iter().map(|(file, text)| (file, text.into_bytes())).collect();
         let mut settings = Merged::of(&files).and_then(Settings::of).map_err(|error| error.to_string())?;
         self.flags.apply(&mut settings);
+        let shortened = settings.watch.keep_within(self.service.watchdog);
         self.engine.configure(&settings).map_err(|error| error.to_string())?;
         self.engine.arm(clock::monotonic());
         self.pace.set_period(settings.watch.period.ms());
@@ -81,14 +82,70 @@ impl Daemon {
         if let Some(envoy) = &mut self.envoy {
             envoy.configure(&settings, shut(&self.host, self.flags.dry_run));
         }
-        let fixed = |of: &Settings| (of.api.socket.clone(), of.metrics.listen, of.watch.lock_memory);
-        let later = "api.socket, metrics.listen and watch.lock_memory change with the next start".to_owned();
-        let later = (fixed(&settings) != fixed(&self.settings)).then_some(later);
-        for words in missing.into_iter().chain(later) {
+        for words in missing.into_iter().chain(shortened).chain(later(&self.settings, &settings)) {
             self.log.line(Priority::Notice, &words, &[("NODE_STEWARD_EVENT", "settings")]);
         }
         self.settings = settings;
         self.probes.put("reservations", Ask::Reservations);
         Ok(())
+    }
+}
+
+/// What only a start reads, by the names of the keys that have changed.
+fn later(old: &Settings, new: &Settings) -> Option<String> {
+    let mut keys = Vec::new();
+    keys.extend((old.api.socket != new.api.socket).then_some("api.socket"));
+    keys.extend((old.metrics.listen != new.metrics.listen).then_some("metrics.listen"));
+    keys.extend(old.watch.later(&new.watch));
+    // Where the watch finds kubelet's state and thresholds: the probe helper knows that from its own start.
+    keys.extend((old.kubelet.layout != new.kubelet.layout).then_some("kubelet.layout"));
+    keys.extend((old.kubelet.drop_in != new.kubelet.drop_in).then_some("kubelet.drop_in"));
+    if keys.is_empty() {
+        return None;
+    }
+    let waits = if keys.len() == 1 { "changes" } else { "change" };
+    Some(format!("{} {waits} with the next start", listed(&keys)))
+}
+
+/// As a sentence has it: "a, b and c".
+fn listed(words: &[&str]) -> String {
+    match words {
+        [] => String::new(),
+        [one] => (*one).to_owned(),
+        [most @ .., last] => format!("{} and {last}", most.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(text: &str) -> Settings {
+        let merged = Merged::of(&[("new.toml".into(), text.as_bytes().to_vec())]).unwrap();
+        Settings::of(merged).unwrap()
+    }
+
+    #[test]
+    fn what_only_a_start_reads_is_named_and_nothing_else() {
+        let old = settings("");
+        let said = |text: &str| later(&old, &settings(text)).unwrap_or_default();
+        assert_eq!(said(""), "");
+        assert_eq!(said("[watch]\nperiod = \"20s\"\nprobe_deadline = \"2s\"\n[kubelet]\nprotect = false\n"), "");
+        for (text, key) in [
+            ("[api]\nsocket = \"/run/other.sock\"\n", "api.socket"),
+            ("[metrics]\nlisten = \"127.0.0.1:9101\"\n", "metrics.listen"),
+            ("[watch]\nlock_memory = \"off\"\n", "watch.lock_memory"),
+            ("[watch]\npressure_some_percent = 0\n", "watch.pressure_some_percent"),
+            ("[watch]\npressure_full_percent = 50\n", "watch.pressure_full_percent"),
+            ("[kubelet]\nlayout = \"kubeadm\"\n", "kubelet.layout"),
+            ("[kubelet]\ndrop_in = \"/etc/kubelet.d\"\n", "kubelet.drop_in"),
+        ] {
+            assert_eq!(said(text), format!("{key} changes with the next start"));
+        }
+        let several = "[watch]\nlock_memory = \"off\"\npressure_full_percent = 50\n[kubelet]\nlayout = \"kubeadm\"\n";
+        assert_eq!(
+            said(several),
+            "watch.lock_memory, watch.pressure_full_percent and kubelet.layout change with the next start"
+        );
     }
 }

@@ -1,5 +1,7 @@
 //! The settings of the watch itself. It refuses a period that no watchdog or detector could live with.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -66,5 +68,58 @@ impl Rules {
             }
         }
         Ok(())
+    }
+
+    /// Shortens the period to half of the service manager's patience, at the start as at a reload; says so where it did. A watchdog with less patience
+    /// than two periods would end a daemon that does all it should.
+    pub fn keep_within(&mut self, watchdog: Option<Duration>) -> Option<String> {
+        let longest_ms = u64::try_from(watchdog?.as_millis()).ok()? / 2;
+        if self.period.ms() <= longest_ms {
+            return None;
+        }
+        let asked = self.period;
+        // No shorter than any settings could have it.
+        self.period = Span::seconds((longest_ms / 1000).max(1));
+        (self.period != asked).then(|| {
+            format!(
+                "watch.period is {asked}; WatchdogSec= asks for a turn every {longest_ms} ms: it is {} now",
+                self.period
+            )
+        })
+    }
+
+    /// The keys in which new settings are others than those of the start, and that only a start reads.
+    pub fn later(&self, new: &Self) -> Vec<&'static str> {
+        let mut keys = Vec::new();
+        keys.extend((self.lock_memory != new.lock_memory).then_some("watch.lock_memory"));
+        // An alarm is written to the kernel once, before the watch begins.
+        keys.extend((self.pressure_some_percent != new.pressure_some_percent).then_some("watch.pressure_some_percent"));
+        keys.extend((self.pressure_full_percent != new.pressure_full_percent).then_some("watch.pressure_full_percent"));
+        keys
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_period_is_kept_within_the_watchdogs_patience() {
+        let kept = |period: Span, watchdog| {
+            let mut rules = Rules { period, ..Rules::default() };
+            let said = rules.keep_within(watchdog);
+            assert_eq!(said.is_some(), rules.period != period, "{said:?}");
+            (rules.period, said)
+        };
+        let patience = |ms| Some(Duration::from_millis(ms));
+        assert_eq!(kept(Span::minutes(1), None), (Span::minutes(1), None));
+        assert_eq!(kept(Span::seconds(10), patience(20_000)), (Span::seconds(10), None));
+        let (period, said) = kept(Span::minutes(1), patience(30_000));
+        assert_eq!(period, Span::seconds(15));
+        assert!(said.unwrap().contains("WatchdogSec= asks for a turn every 15000 ms"));
+        assert_eq!(kept(Span::seconds(10), patience(5000)).0, Span::seconds(2));
+        // Less patience than any period has.
+        assert_eq!(kept(Span::seconds(10), patience(900)).0, Span::seconds(1));
+        assert_eq!(kept(Span::seconds(1), patience(900)), (Span::seconds(1), None));
     }
 }

@@ -13,7 +13,7 @@ use crate::cli::grid::{Width, wrap};
 use crate::cli::{Failure, ask, problems, recommend, run, status};
 use crate::host::Host;
 use crate::model::problem::{Problem, Severity};
-use crate::model::status::{DiskStatus, Status, Verdict};
+use crate::model::status::{DiskStatus, Part, Standing, Status, Verdict};
 
 /// From the first look to the second.
 const APART_MS: u64 = 3000;
@@ -113,11 +113,27 @@ impl Seen {
     }
 
     fn unjudged(&self, out: &mut impl Write, width: Width) -> Result<(), Failure> {
-        let blind: String = self.status.detectors.iter().map(|part| problems::standing(part, width)).collect();
+        let nobody = self.nobody();
+        let parts = self.status.detectors.iter().chain(&nobody);
+        let blind: String = parts.map(|part| problems::standing(part, width)).collect();
         if !blind.is_empty() {
             write!(out, "\n  cannot be judged yet, or here:\n{blind}")?;
         }
         Ok(())
+    }
+
+    /// Why nobody can be named for a disk's I/O, as a part that does not look; none where cgroups or processes show it. A daemon does not ask for them
+    /// in every turn: only a look of our own, which does, can tell.
+    fn nobody(&self) -> Option<Part> {
+        self.alone.as_ref()?;
+        let standing =
+            |name: &str| self.status.sources.iter().find(|part| part.name == name).map(|part| &part.standing);
+        match (standing("cgroup_io"), standing("process_io")) {
+            (Some(Standing::Unknown { .. }), Some(Standing::Unknown { why })) => {
+                Some(Part { name: "contributors".to_owned(), standing: Standing::Unknown { why: why.clone() } })
+            }
+            _ => None,
+        }
     }
 }
 

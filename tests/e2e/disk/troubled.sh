@@ -70,6 +70,8 @@ if until_true 90 baseline; then ok "a baseline of $disk is there after $took s";
 kill $light; wait $light 2>/dev/null
 check "before the load: no DiskSaturated" no_problem DiskSaturated "$disk"
 
+alarms() { steward_get /v1/status | jq -r '.counters.pressureAlarms // 0'; }
+alarms_before=$(alarms)
 greedy_up
 began "from the load's start" DiskSaturated "$disk" 90
 sleep 5
@@ -92,6 +94,15 @@ asked_file=$LAB/metrics.txt
 check "metrics: the problem is there" tells "^[a-z_]+\{[^}]*DiskSaturated[^}]*\} 1"
 grep -E "DiskSaturated|$disk" "$LAB/metrics.txt" | head -n 12 | sed 's/^/    /'
 check "one line in the log at the beginning" [ "$(said "DiskSaturated $disk ")" = 1 ]
+# Streams wake it at once: whoever waits for I/O for 40 % of 2 s.
+blind=$(steward_get /v1/status | jq -r '[.sources[], .detectors[]] | map(select(.name == "pressure_alarms" and .state != "working"))[0].why // ""')
+if [ -n "$blind" ]; then
+    printf 'note: lacks alarms of the kernel, so none can wake it: %s\n' "$blind"
+elif alarms_now=$(alarms) && [ "$alarms_now" -gt "$alarms_before" ]; then
+    ok "the kernel's alarm of waiting tasks woke it: $((alarms_now - alarms_before)) times under the load"
+else
+    failed "no alarm of waiting tasks under the load: $alarms_before before it, $alarms_now after; $(head -n 1 /proc/pressure/io)"
+fi
 greedy_down
 over "from the load's end" DiskSaturated "$disk" 180
 sleep 1

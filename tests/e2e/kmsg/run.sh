@@ -14,4 +14,10 @@ setting=/proc/sys/kernel/printk_devkmsg
 before=$(cat $setting)
 trap 'echo "$before" >$setting' EXIT
 echo on 2>/dev/null >$setting || skip "kernel.printk_devkmsg cannot be changed: writes are limited to a few per second"
-cargo test --locked --test kmsg -- --ignored --nocapture --test-threads 1
+out=$(mktemp)
+trap 'echo "$before" >$setting; rm -f "$out"' EXIT
+code=0
+cargo test --locked --test kmsg -- --ignored --nocapture --test-threads 1 2>&1 | tee "$out" || code=$?
+# The closing line of a stage, from Rust's own.
+grep -oE '[0-9]+ passed; [0-9]+ failed' "$out" | awk '{p += $1; f += $3} END {print p + 0 " passed, " f + 0 " failed"}'
+exit "$code"
