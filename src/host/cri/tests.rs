@@ -7,7 +7,6 @@ use hyper::body::Frame;
 use hyper::server::conn::http2 as server;
 use hyper::service::service_fn;
 use hyper::{Response, body::Incoming};
-use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::UnixListener;
 
 use super::*;
