@@ -5,7 +5,7 @@
 //! it is.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, Limited};
@@ -77,7 +77,7 @@ impl Host {
         let told = self.told(ACT, Path::new("/containers"), || {
             let mut why = None;
             for path in SOCKETS {
-                match ask_within(PATIENCE, ask(&self.outside_path(Path::new(path)))) {
+                match ask_within(PATIENCE, || ask(self.outside_path(Path::new(path)))) {
                     Ok(Some(pods)) => return Ok(Some(serde_json::to_string(&pods).unwrap_or_default())),
                     Ok(None) => {}
                     Err(error) => {
@@ -97,7 +97,7 @@ impl Host {
 }
 
 /// One question on a connection of its own; nothing where there is no such socket.
-async fn ask(path: &Path) -> Result<Option<Vec<PodName>>, String> {
+async fn ask(path: PathBuf) -> Result<Option<Vec<PodName>>, String> {
     let stream = match UnixStream::connect(path).await {
         Ok(stream) => stream,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),

@@ -53,7 +53,7 @@ fn asked(body: Vec<u8>, status: Option<&'static str>) -> (Result<Option<Vec<PodN
                 .await;
             std::future::pending::<()>().await;
         };
-        let answer = tokio::select! { answer = ask(&path) => answer, () = serve => unreachable!() };
+        let answer = tokio::select! { answer = ask(path.clone()) => answer, () = serve => unreachable!() };
         (answer, hears.recv().await.unwrap())
     })
 }
@@ -102,7 +102,7 @@ fn what_is_no_list_is_an_error() {
 fn no_socket_is_nothing_and_a_dead_one_an_error() {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("cri.sock");
-    let once = || ask_within(PATIENCE, ask(&path));
+    let once = || ask_within(PATIENCE, || ask(path.clone()));
     assert_eq!(once(), Ok(None));
     let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
     // Taken, and never answered.

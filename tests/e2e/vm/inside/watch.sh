@@ -89,6 +89,8 @@ verdict "unattributed is the hidden writer, within 5 %" jq -e '.windows >= 8 and
 verdict "the known unit and the steady pod are named, the pod by its runtime's word" jq -e '.[-1].parts | any(.who.unit? == "known-writer.service") and any(.who.pod? == "steady-guest" and .who.container? == "ledger")' /results/sums.json
 systemctl stop known-writer
 verdict "names have a source that works" sh -c 'node-steward status -o json | jq -e ".sources[] | select(.name == \"pod_names\") | .state == \"working\"" || { node-steward status -o json | jq -c .sources; exit 1; }'
+# The names of the logs as the daemon saw them.
+verdict "and it is not the names of the logs" sh -c 'found=$(nsenter --target "$(systemctl show -P MainPID node-steward)" --mount ls -A /var/log/pods /var/log/containers | grep -vc -e "^/" -e "^\$") ; test "$found" = 0 || { echo "$found names"; exit 1; }'
 umount /var/log/pods /var/log/containers
 
 # An API server's address that is not this machine's own by its look, where nobody listens: the unit must let the daemon find that out.
