@@ -7,14 +7,10 @@ use serde::{Deserialize, Serialize};
 use super::scene::Scene;
 use super::slot::{Detector, Look};
 use crate::model::problem::{Condition, Contributor, Entry, Evidence, Finding, Kind, Severity, Who};
-use crate::model::watch::{Answer, BlockDevice, Place};
+use crate::model::watch::{Answer, BlockDevice, KUBE_UNITS, Place};
 
 /// The name of the problem.
 pub const ROOT_VOLUME_SHARED: Kind = Kind::new("RootVolumeShared");
-/// Units whose I/O comes with containers.
-const UNITS: [&str; 6] =
-    ["kubelet.service", "containerd.service", "crio.service", "docker.service", "cri-docker.service", "k3s.service"];
-
 /// The detector.
 pub struct RootVolumeShared;
 
@@ -124,13 +120,18 @@ fn disks<'a>(scene: &Scene<'a>, place: &Place) -> Result<&'a [String], String> {
     }
 }
 
+/// Units whose I/O comes with containers.
+fn units() -> impl Iterator<Item = &'static str> {
+    KUBE_UNITS.iter().map(|(unit, _)| *unit).chain(["cri-docker.service"])
+}
+
 /// The share of pods, kubelet and the runtime.
 fn theirs(list: &[Contributor]) -> u32 {
     let is_theirs = |who: &Who| match who {
         Who::Container { .. } => true,
-        Who::Unit { unit } => UNITS.contains(&unit.as_str()),
+        Who::Unit { unit } => units().any(|theirs| theirs == unit),
         Who::Group { path } => path.contains("kubepods"),
-        Who::Process { of, .. } => of.starts_with("pod ") || UNITS.iter().any(|unit| of.ends_with(unit)),
+        Who::Process { of, .. } => of.starts_with("pod ") || units().any(|unit| of.ends_with(unit)),
         Who::Others { .. } | Who::Unattributed => false,
     };
     let share: f64 = list.iter().filter(|one| is_theirs(&one.who)).map(|one| one.share_of_bytes).sum();
