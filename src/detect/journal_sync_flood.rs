@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::hold::Patience;
-use super::journal_rates::{Came, Rate, counted, is_edited};
+use super::journal_rates::{Came, NO_UNIT, Rate, counted, is_edited};
 use super::log_cost;
 use super::scene::Scene;
 use super::slot::{Detector, Look};
@@ -68,9 +68,13 @@ impl Detector for JournalSyncFlood {
             Err(look) => return look,
         };
         let rate = memory.per_s();
+        let (of_whom, who) = match unit {
+            NO_UNIT => (NO_UNIT.to_owned(), "whoever writes them"),
+            unit => (format!("of {unit}"), unit),
+        };
         let setup = scene.samples.logging.value().map(|logging| logging.journal.sync_interval.as_str());
         let mut advice = format!(
-            "journald syncs at once from priority 2 on, here {rate:.1} times a second instead of once in {}. Let {unit} log at priority 3",
+            "journald syncs at once from priority 2 on, here {rate:.1} times a second instead of once in {}. Let {who} log at priority 3",
             interval(setup)
         );
         if is_edited(unit) {
@@ -90,7 +94,7 @@ impl Detector for JournalSyncFlood {
             subject: unit.to_owned(),
             severity: Severity::Warning,
             summary: format!(
-                "{rate:.1} messages a second of priority critical or worse, most of them of {unit}; journald waits for the disk after each"
+                "{rate:.1} messages a second of priority critical or worse, most of them {of_whom}; journald waits for the disk after each"
             ),
             advice,
             evidence,
@@ -155,6 +159,7 @@ mod tests {
             "{}",
             one.summary
         );
+        assert!(one.summary.contains(", most of them of db.service; journald waits"), "{}", one.summary);
         let syncs = "here 10.0 times a second instead of once in the time of SyncIntervalSec=. Let db.service log";
         assert!(one.advice.contains(syncs), "{}", one.advice);
     }

@@ -92,7 +92,7 @@ impl Detector for JournalUsage {
         let limit = if limit.is_empty() { "10 % of the file system, at most 4G (default)".to_owned() } else { limit };
         let of = percent(used, space.total_bytes);
         let ends_below = rules.ends_below(space.total_bytes, narrow);
-        let value = format!("{}M", max_use_mib(ends_below));
+        let advice = advice(used, ends_below);
         Look::at(vec![Finding {
             kind: JOURNAL_USAGE,
             subject: "/var/log/journal".to_owned(),
@@ -103,11 +103,7 @@ impl Detector for JournalUsage {
                 journal.count,
                 percent(space.available_bytes, space.total_bytes)
             ),
-            advice: format!(
-                "SystemMaxUse={value} under [Journal] in /etc/systemd/journald.conf.d/90-size.conf and `systemctl restart systemd-journald` keep it below the {} at which this ends; `journalctl --vacuum-size={value}` frees about {} now, for images and pods.",
-                size(ratio(ends_below, 1)),
-                size(ratio(used.saturating_sub(max_use_mib(ends_below) << 20), 1))
-            ),
+            advice,
             evidence: vec![
                 Evidence::count("journal", used, "bytes"),
                 Evidence::count("files", journal.count, ""),
@@ -127,6 +123,24 @@ impl Rules {
         let by_room = u64::from(self.left_megabytes).saturating_mul(900_000);
         if narrow { by_part.min(by_room) } else { by_part }
     }
+}
+
+fn advice(used_bytes: u64, ends_below: u64) -> String {
+    let mib = max_use_mib(ends_below);
+    let keeps = match mib << 20 < ends_below {
+        true => format!("keep it below the {} at which this ends", size(ratio(ends_below, 1))),
+        false => "keep it as small as journald can".to_owned(),
+    };
+    let now = match used_bytes.saturating_sub(mib << 20) {
+        0 => String::new(),
+        freed => format!(
+            "; `journalctl --vacuum-size={mib}M` frees about {} now, for images and pods",
+            size(ratio(freed, 1))
+        ),
+    };
+    format!(
+        "SystemMaxUse={mib}M under [Journal] in /etc/systemd/journald.conf.d/90-size.conf and `systemctl restart systemd-journald` {keeps}{now}."
+    )
 }
 
 /// The SystemMaxUse= that keeps the journal below so many bytes. journald holds archived files to it, beside which the open one has up to an eighth of it.
@@ -217,6 +231,8 @@ mod tests {
                 assert!(advice.contains(&format!("--vacuum-size={mib}M` ")), "{advice}");
             }
         }
-        assert_eq!(max_use_mib(0), LEAST_MIB);
+        let least = advice(17 << 20, 4_500_000);
+        assert!(least.contains("SystemMaxUse=16M") && least.contains("keep it as small as journald can;"), "{least}");
+        assert!(!advice(5_000_000, 4_500_000).contains("frees"));
     }
 }

@@ -92,18 +92,23 @@ impl Detector for JournaldUnhealthy {
 
 impl Kept {
     fn started(&mut self, scene: &Scene<'_>, now: Mono) {
-        let units = scene.samples.units.value().map_or(&[][..], Vec::as_slice);
+        let units = &scene.samples.units;
+        // A daemon that has just begun has not asked systemd yet.
+        if units.taken == Mono(0) {
+            return;
+        }
         let writers = scene.samples.log_writers.value().map_or(&[][..], Vec::as_slice);
-        let counted = units.iter().find(|one| one.unit == JOURNALD).and_then(|one| one.restarts);
+        let journald = units.value().and_then(|all| all.iter().find(|one| one.unit == JOURNALD));
+        let counted = journald.and_then(|one| one.restarts);
         let process = writers.iter().find(|one| one.unit == JOURNALD).map(|one| (one.pid, one.start_ticks));
         let more = match (counted, self.restarts) {
             // A restart that somebody asks for is another process as well, but begins the count anew.
             (Some(after), Some(before)) => after.saturating_sub(before),
-            (Some(_), None) => 0,
-            (None, _) => u64::from(self.process.zip(process).is_some_and(|(before, after)| before != after)),
+            // The first count is what was before, and one that cannot be had now will be had later.
+            (Some(_), None) | (None, Some(_)) => 0,
+            (None, None) => u64::from(self.process.zip(process).is_some_and(|(before, after)| before != after)),
         };
-        // Where the count was not told, there is none to go on from: what was seen by the process is not counted again.
-        self.restarts = counted;
+        self.restarts = counted.or(self.restarts);
         self.process = process.or(self.process);
         let room = STARTS_KEPT.saturating_sub(self.starts.len());
         self.starts.extend(std::iter::repeat_n(now, usize::try_from(more).unwrap_or(room).min(room)));
@@ -185,14 +190,18 @@ fn advice(memory: &Kept, often: bool, scene: &Scene<'_>) -> String {
 mod tests {
     use super::super::made;
     use super::*;
-    use crate::model::watch::{Journal, JournalNotices, LogWriter, Samples, UnitState};
+    use crate::model::Reading;
+    use crate::model::watch::{Journal, JournalNotices, LogWriter, Sampled, Samples, UnitState};
 
     /// One look; `restarts` is systemd's count, none where systemd cannot be asked.
     fn look(memory: &mut Kept, seconds: u64, pid: u32, restarts: Option<u64>, file: JournalFile) -> String {
         let writer = LogWriter { unit: JOURNALD.to_owned(), pid, ..LogWriter::default() };
         let unit = |count| UnitState { unit: JOURNALD.to_owned(), restarts: Some(count), ..UnitState::default() };
         let samples = Samples {
-            units: restarts.map_or_else(Default::default, |count| made::fresh(seconds, vec![unit(count)])),
+            units: restarts.map_or_else(
+                || Sampled::at(Mono(seconds * 1000), Reading::absent("no bus")),
+                |count| made::fresh(seconds, vec![unit(count)]),
+            ),
             journal: made::fresh(seconds, Journal { files: vec![file], ..Journal::default() }),
             log_writers: made::fresh(seconds, vec![writer]),
             ..Samples::default()
@@ -215,7 +224,7 @@ mod tests {
         assert_eq!(turn(4199, 60, Some(1)), twice);
         assert_eq!(turn(4200, 60, Some(1)), "");
         assert_eq!(turn(4400, 62, Some(3)), twice, "two between two looks");
-        // For a moment systemd does not answer: what is seen by the process is not counted again when it does.
+        // For a moment systemd does not answer: it tells of the restart when it does.
         assert_eq!(turn(9000, 62, Some(3)), "");
         assert_eq!(turn(9060, 63, None), "");
         assert_eq!(turn(9120, 63, Some(4)), "");
@@ -223,6 +232,19 @@ mod tests {
             turn(9180, 63, Some(u64::MAX)),
             "journald does not keep up: systemd restarted it 16 times within 1h"
         );
+    }
+
+    #[test]
+    fn a_daemon_that_begins_waits_for_what_systemd_tells() {
+        let mut memory = Kept::default();
+        for (turn, pid) in (1..8).zip(50..) {
+            assert_eq!(look(&mut memory, turn * 60, pid, Some(0), JournalFile::default()), "");
+            // Started anew with its memory; journald's process is known before systemd has answered.
+            let writer = LogWriter { unit: JOURNALD.to_owned(), pid: pid + 1, ..LogWriter::default() };
+            let samples = Samples { log_writers: made::fresh(turn * 60 + 9, vec![writer]), ..Samples::default() };
+            assert_eq!(made::turn::<JournaldUnhealthy>(&mut memory, turn * 60 + 9, &samples), [""; 0]);
+        }
+        assert_eq!((memory.restarts, memory.starts), (Some(0), Vec::new()));
     }
 
     #[test]
