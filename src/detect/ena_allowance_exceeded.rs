@@ -182,18 +182,20 @@ fn finding(kept: &Kept, now: &Allowances, kind: Option<&String>) -> Option<Findi
     let first = over.first()?;
     let seconds = kept.over_ms / 1000;
     let last = |allowance: &Allowance| kept.allowances.get(allowance.counter).map_or(0, |(last, _)| *last);
+    let all = |allowance: &Allowance| now.counters.get(allowance.counter).copied().unwrap_or_default();
     let said: Vec<String> = over.iter().map(|one| format!("{} {}", last(one), one.what)).collect();
     let mut evidence = vec![Evidence::text("interface", now.interface.clone())];
     for allowance in &over {
         evidence.push(Evidence::count(allowance.evidence, last(allowance), "packets"));
-        let all = now.counters.get(allowance.counter).copied().unwrap_or_default();
-        evidence.push(Evidence::text("in all", format!("{all} ({})", allowance.counter)));
+        evidence.push(Evidence::text("in all", format!("{} ({})", all(allowance), allowance.counter)));
     }
     evidence.push(Evidence::count("in the last", seconds, "s"));
     evidence.extend(now.counters.get(CONNECTIONS_LEFT).map(|left| Evidence::count("connections left", *left, "")));
     evidence.extend(kind.map(|kind| Evidence::text("instance type", kind.clone())));
-    let mut advice: Vec<&str> = over.iter().map(|one| one.advice).collect();
-    advice.dedup();
+    let told = |one: &&Allowance| {
+        format!("{}: {} in the last {seconds} s, {} in all. {}", one.counter, last(one), all(one), one.advice)
+    };
+    let advice: Vec<String> = over.iter().map(told).collect();
     let of = kind.map_or_else(String::new, |kind| format!(" of this {kind}"));
     Some(Finding {
         kind: ENA_ALLOWANCE_EXCEEDED,
@@ -258,6 +260,9 @@ mod tests {
             "ens5 of this m5.large: in the last 60 s 540 packets to link-local addresses were dropped"
         );
         assert!(found.advice.contains("1,024 packets a second") && found.advice.contains("NodeLocal DNSCache"));
+        assert!(
+            found.advice.starts_with("linklocal_allowance_exceeded: 540 in the last 60 s, 545 in all. An interface")
+        );
         assert!(matches!(look(&mut kept, &Samples::default(), 180).standing, Standing::Unknown { .. }));
     }
 }

@@ -13,6 +13,9 @@ use crate::model::status::Standing;
 use crate::model::time::Mono;
 use crate::model::watch::{Journal, JournalFile, Newest};
 
+/// Stands for a unit where a message has none: of a process that was gone when journald looked, as a rule.
+pub const NO_UNIT: &str = "without a unit";
+
 /// What is kept of the last look, by file.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -173,7 +176,7 @@ fn priorities(file: &JournalFile) -> BTreeMap<String, u64> {
 pub fn whose<'a>(newest: impl Iterator<Item = &'a Newest>) -> Vec<(String, u64)> {
     let mut all: BTreeMap<String, u64> = BTreeMap::new();
     for (unit, count) in newest.flat_map(|one| &one.units) {
-        let name = if unit.is_empty() { "without a unit" } else { unit };
+        let name = if unit.is_empty() { NO_UNIT } else { unit };
         let sum = all.entry(name.to_owned()).or_default();
         *sum = sum.saturating_add(*count);
     }

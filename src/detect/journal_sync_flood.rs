@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::hold::Patience;
-use super::journal_rates::{Came, Rate, counted, is_edited};
+use super::journal_rates::{Came, NO_UNIT, Rate, counted, is_edited};
 use super::log_cost;
 use super::scene::Scene;
 use super::slot::{Detector, Look};
@@ -46,7 +46,7 @@ impl Detector for JournalSyncFlood {
         severity: Severity::Warning,
         condition: Condition::Logging,
         may_cordon: false,
-        meaning: "Messages of priority critical, alert or emergency come often. journald waits for the disk after each of them instead of every five minutes: each costs several writes and flushes, and everybody who logs waits meanwhile.",
+        meaning: "Messages of priority critical, alert or emergency come often. journald waits for the disk after each of them instead of once in a while (SyncIntervalSec=, five minutes by default): each costs several writes and flushes, and everybody who logs waits meanwhile.",
         advice: "Let the program log its errors as errors (priority 3), or limit the unit: LogRateLimitBurst= in a drop-in.",
     }];
 
@@ -68,7 +68,15 @@ impl Detector for JournalSyncFlood {
             Err(look) => return look,
         };
         let rate = memory.per_s();
-        let mut advice = format!("journald syncs at once from priority 2 on. Let {unit} log at priority 3");
+        let (of_whom, who) = match unit {
+            NO_UNIT => (NO_UNIT.to_owned(), "whoever writes them"),
+            unit => (format!("of {unit}"), unit),
+        };
+        let setup = scene.samples.logging.value().map(|logging| logging.journal.sync_interval.as_str());
+        let mut advice = format!(
+            "journald syncs at once from priority 2 on, here {rate:.1} times a second instead of once in {}. Let {who} log at priority 3",
+            interval(setup)
+        );
         if is_edited(unit) {
             advice.push_str(&format!(
                 ", or `systemctl edit {unit}` with [Service] LogRateLimitIntervalSec=30s and LogRateLimitBurst=30"
@@ -86,12 +94,23 @@ impl Detector for JournalSyncFlood {
             subject: unit.to_owned(),
             severity: Severity::Warning,
             summary: format!(
-                "{rate:.1} messages a second of priority critical or worse, most of them of {unit}; journald waits for the disk after each"
+                "{rate:.1} messages a second of priority critical or worse, most of them {of_whom}; journald waits for the disk after each"
             ),
             advice,
             evidence,
             device: None,
         }])
+    }
+}
+
+/// How long journald lets other messages wait before it syncs.
+fn interval(written: Option<&str>) -> String {
+    match written {
+        None => "the time of SyncIntervalSec=".to_owned(),
+        Some("") => "5m (SyncIntervalSec= is at its default)".to_owned(),
+        // A number alone is seconds.
+        Some(written) if written.bytes().all(|byte| byte.is_ascii_digit()) => format!("{written}s (SyncIntervalSec=)"),
+        Some(written) => format!("{written} (SyncIntervalSec=)"),
     }
 }
 
@@ -140,5 +159,15 @@ mod tests {
             "{}",
             one.summary
         );
+        assert!(one.summary.contains(", most of them of db.service; journald waits"), "{}", one.summary);
+        let syncs = "here 10.0 times a second instead of once in the time of SyncIntervalSec=. Let db.service log";
+        assert!(one.advice.contains(syncs), "{}", one.advice);
+    }
+
+    #[test]
+    fn this_hosts_interval_is_named() {
+        assert_eq!(interval(Some("")), "5m (SyncIntervalSec= is at its default)");
+        assert_eq!(interval(Some("30")), "30s (SyncIntervalSec=)");
+        assert_eq!(interval(Some("1min 30s")), "1min 30s (SyncIntervalSec=)");
     }
 }

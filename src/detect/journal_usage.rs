@@ -14,6 +14,10 @@ use crate::model::watch::{Answer, Dev, Samples, Space};
 
 /// The name of the problem.
 pub const JOURNAL_USAGE: Kind = Kind::new("JournalUsage");
+/// journald's own default for SystemMaxUse= never exceeds this.
+const MOST_MIB: u64 = 4096;
+/// journald keeps so much whatever is asked of it.
+const LEAST_MIB: u64 = 16;
 
 /// The detector.
 pub struct JournalUsage;
@@ -53,7 +57,7 @@ impl Detector for JournalUsage {
         condition: Condition::Logging,
         may_cordon: false,
         meaning: "The journal takes much of the disk that / and, on most nodes, images and pods lie on. kubelet evicts pods when that disk runs full, and cannot know that old messages fill it.",
-        advice: "Give the journal a limit: SystemMaxUse=1G in /etc/systemd/journald.conf.d/; `journalctl --vacuum-size=1G` frees the room now.",
+        advice: "Give the journal a limit: SystemMaxUse= in /etc/systemd/journald.conf.d/, with the value that the finding names; `journalctl --vacuum-size=` with the same value frees the room now.",
     }];
 
     fn look(rules: &Rules, memory: &mut Kept, scene: &Scene<'_>) -> Look {
@@ -87,6 +91,8 @@ impl Detector for JournalUsage {
             scene.samples.logging.value().map(|logging| logging.journal.system_max_use.clone()).unwrap_or_default();
         let limit = if limit.is_empty() { "10 % of the file system, at most 4G (default)".to_owned() } else { limit };
         let of = percent(used, space.total_bytes);
+        let ends_below = rules.ends_below(space.total_bytes, narrow);
+        let advice = advice(used, ends_below);
         Look::at(vec![Finding {
             kind: JOURNAL_USAGE,
             subject: "/var/log/journal".to_owned(),
@@ -97,7 +103,7 @@ impl Detector for JournalUsage {
                 journal.count,
                 percent(space.available_bytes, space.total_bytes)
             ),
-            advice: "SystemMaxUse=1G in /etc/systemd/journald.conf.d/90-size.conf under [Journal], `systemctl restart systemd-journald`; `journalctl --vacuum-size=1G` frees the room now.".to_owned(),
+            advice,
             evidence: vec![
                 Evidence::count("journal", used, "bytes"),
                 Evidence::count("files", journal.count, ""),
@@ -108,6 +114,41 @@ impl Detector for JournalUsage {
             device: None,
         }])
     }
+}
+
+impl Rules {
+    /// Below so many bytes of journal what was found ends, however little is left: by the part of the file system, and where little is left by that too.
+    fn ends_below(&self, total_bytes: u64, narrow: bool) -> u64 {
+        let by_part = (total_bytes / 1000).saturating_mul(u64::from(self.percent).saturating_mul(9));
+        let by_room = u64::from(self.left_megabytes).saturating_mul(900_000);
+        if narrow { by_part.min(by_room) } else { by_part }
+    }
+}
+
+fn advice(used_bytes: u64, ends_below: u64) -> String {
+    let mib = max_use_mib(ends_below);
+    let keeps = match mib << 20 < ends_below {
+        true => format!("keep it below the {} at which this ends", size(ratio(ends_below, 1))),
+        false => "keep it as small as journald can".to_owned(),
+    };
+    let now = match used_bytes.saturating_sub(mib << 20) {
+        0 => String::new(),
+        freed => format!(
+            "; `journalctl --vacuum-size={mib}M` frees about {} now, for images and pods",
+            size(ratio(freed, 1))
+        ),
+    };
+    format!(
+        "SystemMaxUse={mib}M under [Journal] in /etc/systemd/journald.conf.d/90-size.conf and `systemctl restart systemd-journald` {keeps}{now}."
+    )
+}
+
+/// The SystemMaxUse= that keeps the journal below so many bytes. journald holds archived files to it, beside which the open one has up to an eighth of it.
+fn max_use_mib(below_bytes: u64) -> u64 {
+    let mib = (below_bytes / 10 * 8) >> 20;
+    // Easier to read where nothing depends on it.
+    let even = mib - mib % if mib >= 500 { 50 } else { 1 };
+    even.clamp(LEAST_MIB, MOST_MIB)
 }
 
 fn looked(samples: &Samples, role: &str) -> Option<(Dev, Space)> {
@@ -153,5 +194,45 @@ mod tests {
         assert_eq!(look(4, 20, 15, other), 0);
         assert_eq!(look(2, 100, 14, ROOT), 1, "little is left");
         assert_eq!(look(0, 100, 14, ROOT), 0);
+    }
+
+    #[test]
+    fn the_advised_limit_ends_it_on_every_disk() {
+        let rules = Rules::default();
+        for total_gb in [1, 2, 4, 8, 10, 16, 20, 30, 50, 80, 100, 200, 500, 1000, 16_000] {
+            for (left_percent, total) in [(3, total_gb << 30), (14, total_gb * 1_000_000_000), (60, total_gb << 30)] {
+                let space = Space {
+                    total_bytes: total,
+                    available_bytes: total / 100 * left_percent,
+                    inodes: 9,
+                    inodes_free: 8,
+                    read_only: false,
+                };
+                let mut memory = Kept::default();
+                let mut look = |disk_bytes: u64| {
+                    let places =
+                        vec![made::place("/", "root", ROOT, space), made::place("/var/log", "logs", ROOT, space)];
+                    let journal = Journal { disk_bytes, count: 31, persistent: true, ..Journal::default() };
+                    let samples = Samples {
+                        places: made::fresh(1, places),
+                        journal: made::fresh(1, journal),
+                        ..made::samples(1, vec![made::mount(1, ROOT, "/", "xfs", "rw")])
+                    };
+                    made::look::<JournalUsage>(&mut memory, 1, &samples, &Default::default()).findings
+                };
+                let advice = look(total / 5).pop().expect("a fifth is much").advice;
+                let value = advice.split("SystemMaxUse=").nth(1).and_then(|rest| rest.split_once("M ")).unwrap().0;
+                let mib: u64 = value.parse().unwrap();
+                assert!((LEAST_MIB..=MOST_MIB).contains(&mib), "{total_gb} GB: {advice}");
+                // With an open file beside the archived ones.
+                let held = (mib << 20) / 8 * 9;
+                assert!(held < rules.ends_below(total, left_percent < 15), "{total_gb} GB: {advice}");
+                assert_eq!(look(held), [], "{total_gb} GB, {left_percent} % left: {advice}");
+                assert!(advice.contains(&format!("--vacuum-size={mib}M` ")), "{advice}");
+            }
+        }
+        let least = advice(17 << 20, 4_500_000);
+        assert!(least.contains("SystemMaxUse=16M") && least.contains("keep it as small as journald can;"), "{least}");
+        assert!(!advice(5_000_000, 4_500_000).contains("frees"));
     }
 }

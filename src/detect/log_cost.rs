@@ -178,6 +178,13 @@ pub fn journald(kept: &Kept) -> Cost {
 
 /// The one disk that /var/log lies on, with the sectors it has written.
 fn disk(samples: &Samples) -> Option<(String, u64)> {
+    let name = disk_of_logs(samples)?;
+    let line = samples.counters.value()?.iter().find(|line| line.name == name)?;
+    Some((name, line.sectors_written))
+}
+
+/// The one disk that /var/log lies on.
+pub fn disk_of_logs(samples: &Samples) -> Option<String> {
     // Before a directory was looked at, the table of mounts tells what it lies on.
     let place = samples.places.value().and_then(|places| places.iter().find(|place| place.role == "logs"));
     let dev = match place.map(|place| &place.answer) {
@@ -185,8 +192,7 @@ fn disk(samples: &Samples) -> Option<(String, u64)> {
         _ => mounted::holding(samples, "/var/log")?.dev,
     };
     let [disk] = disks_of(samples, dev) else { return None };
-    let line = samples.counters.value()?.iter().find(|line| line.name == *disk)?;
-    Some((disk.clone(), line.sectors_written))
+    Some(disk.clone())
 }
 
 /// The flushes of the disk of /var/log so far; for synced files.

@@ -7,14 +7,10 @@ use serde::{Deserialize, Serialize};
 use super::scene::Scene;
 use super::slot::{Detector, Look};
 use crate::model::problem::{Condition, Contributor, Entry, Evidence, Finding, Kind, Severity, Who};
-use crate::model::watch::{Answer, Place};
+use crate::model::watch::{Answer, BlockDevice, KUBE_UNITS, Place};
 
 /// The name of the problem.
 pub const ROOT_VOLUME_SHARED: Kind = Kind::new("RootVolumeShared");
-/// Units whose I/O comes with containers.
-const UNITS: [&str; 6] =
-    ["kubelet.service", "containerd.service", "crio.service", "docker.service", "cri-docker.service", "k3s.service"];
-
 /// The detector.
 pub struct RootVolumeShared;
 
@@ -93,12 +89,24 @@ impl Detector for RootVolumeShared {
             subject: (*disk).to_owned(),
             severity: Severity::Advice,
             summary: format!("{disk} holds / and also {}{known}", paths.join(", ")),
-            advice: String::new(),
+            advice: advice(scene.named(disk), disk, &paths),
             evidence,
             // No device: who does the I/O is not asked for because of advice.
             device: None,
         }])
     }
+}
+
+/// With this host's disk and directories.
+fn advice(device: Option<&BlockDevice>, disk: &str, paths: &[&str]) -> String {
+    let what = device.filter(|device| device.bytes > 0).map_or_else(String::new, |device| {
+        let model = if device.model.is_empty() { String::new() } else { format!("{}, ", device.model) };
+        format!(" ({model}{})", super::log_cost::size(super::window::ratio(device.bytes, 1)))
+    });
+    format!(
+        "One disk's IOPS and throughput are shared by the host and its containers: give {} a disk of their own or instance store, or give {disk}{what} enough of both for all of them.",
+        paths.join(", ")
+    )
 }
 
 /// The whole disks beneath a place.
@@ -112,13 +120,18 @@ fn disks<'a>(scene: &Scene<'a>, place: &Place) -> Result<&'a [String], String> {
     }
 }
 
+/// Units whose I/O comes with containers.
+fn units() -> impl Iterator<Item = &'static str> {
+    KUBE_UNITS.iter().map(|(unit, _)| *unit).chain(["cri-docker.service"])
+}
+
 /// The share of pods, kubelet and the runtime.
 fn theirs(list: &[Contributor]) -> u32 {
     let is_theirs = |who: &Who| match who {
         Who::Container { .. } => true,
-        Who::Unit { unit } => UNITS.contains(&unit.as_str()),
+        Who::Unit { unit } => units().any(|theirs| theirs == unit),
         Who::Group { path } => path.contains("kubepods"),
-        Who::Process { of, .. } => of.starts_with("pod ") || UNITS.iter().any(|unit| of.ends_with(unit)),
+        Who::Process { of, .. } => of.starts_with("pod ") || units().any(|unit| of.ends_with(unit)),
         Who::Others { .. } | Who::Unattributed => false,
     };
     let share: f64 = list.iter().filter(|one| is_theirs(&one.who)).map(|one| one.share_of_bytes).sum();
@@ -131,7 +144,7 @@ mod tests {
     use crate::detect::play::{Play, disk};
     use crate::model::Reading;
     use crate::model::status::Standing;
-    use crate::model::watch::{BlockDevice, Dev, Layer, Sampled, Space};
+    use crate::model::watch::{Dev, Layer, Sampled, Space};
 
     fn place(path: &str, role: &str, answer: Answer) -> Place {
         Place { path: path.to_owned(), role: role.to_owned(), answer }
@@ -171,6 +184,8 @@ mod tests {
         let [finding] = look.findings.as_slice() else { panic!("{look:?}") };
         assert_eq!(finding.summary, "nvme0n1 holds / and also /var/lib/kubelet, /var/log/pods");
         assert_eq!((finding.severity, finding.device), (Severity::Advice, None));
+        let give = "give /var/lib/kubelet, /var/log/pods a disk of their own or instance store, or give nvme0n1 ";
+        assert!(finding.advice.contains(give), "{}", finding.advice);
     }
 
     #[test]

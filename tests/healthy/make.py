@@ -7,6 +7,7 @@ import json, shutil, sys
 from pathlib import Path
 
 import machines  # noqa: F401 -- fills HOSTS
+import own
 from shapes import BOOT, HOSTS, UID, backup, block_files, diskstats, group_files, jitter, log_page, mountinfo, pressure, smart_page
 
 HERE = Path(__file__).parent / "hosts"
@@ -51,8 +52,8 @@ def base(node, runtime):
     }
     if "system.slice" in "".join(group_files(node["cg"], runtime, "259:0", False)) or node["cg"] == "v1":
         files["/usr/lib/systemd/system/kubelet.service"] = "[Service]\nExecStart=/usr/bin/kubelet --config=/var/lib/kubelet/config.yaml\n"
-        files["/var/lib/kubelet/config.yaml"] = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n"
-    files |= block_files(node["disks"]) | group_files(node["cg"], runtime, node.get("io_of", "259:0"), node["psi"])
+        files["/var/lib/kubelet/config.yaml"] = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\nkubeReserved: {cpu: 80m, memory: 893Mi}\nsystemReserved: {cpu: 100m, memory: 100Mi}\n"
+    files |= own.constant(node) | block_files(node["disks"]) | group_files(node["cg"], runtime, node.get("io_of", "259:0"), node["psi"])
     for device, known in node.get("ext4", {}).items():
         for key in ("errors_count", "warning_count", "last_error_time"):
             files[f"/sys/fs/ext4/{device}/{key}"] = f"{known.get(key, 0)}\n"
@@ -91,6 +92,7 @@ def make(name, node):
         }
         if node["psi"]:
             now |= {"/proc/pressure/io": pressure(some, full), "/proc/pressure/memory": pressure(1000, 900), "/proc/pressure/cpu": pressure(some * 4, 0)}
+        now |= own.journal(node, seconds // 60)
         if name == "al2023-eks":
             now["/.recorded/nvme/nvme0/d0.bin"] = log_page(seconds, 0x3C23B510, 3_000_000)
         if number == 0:

@@ -17,7 +17,7 @@ class Index(Logs):
         self.notices = {"started": 1, "suppressed": 0, "missedKernel": 0, "missedForward": 0, "failed": 0}
         self.id, self.dropped, self.failed = "a1", [], []
         self.debug, self.critical, self.aside, self.bytes_of = {}, {}, [], 400 << 20
-        self.faceted = 0
+        self.faceted, self.journald_pid = 0, None
 
     def minute(self, pid=60, priority=6, **units):
         """So many messages a second of each unit in the minute before."""
@@ -42,6 +42,10 @@ class Index(Logs):
         }
         note = {"files": [file], "diskBytes": self.bytes_of, "count": 9, "persistent": True, "setAsideWallMs": self.aside}
         self.file("/.recorded/told/journal", json.dumps(note))
+        if self.journald_pid not in (None, pid):  # The id of the one before is another process's.
+            old = self.journald_pid
+            self.file(f"/proc/{old}/stat", f"{old} (sleep) S 1 {old} {old} 0 -1 0 1 2 3 4 5 6 7 8 20 0 1 0 {9000 + old} 0")
+        self.journald_pid = pid
         self.process("systemd-journald.service", pid, "systemd-journal", write_bytes=300_000, writes=5)
         self.steps(1, pace=60)
 
@@ -148,6 +152,11 @@ def journal_usage_well():
         node.minute()
 
 
+def restarts(node, count):
+    """systemd has started journald anew so often by itself since somebody started it."""
+    node.file("/.recorded/told/units", f"Id=systemd-journald.service\nActiveState=active\nSubState=running\nResult=success\nNRestarts={count}\nExecMainStartTimestampMonotonic=99\n")
+
+
 def journald_unhealthy_sick():
     node = Index("journald-unhealthy-sick")
     for minute in range(8):
@@ -155,15 +164,23 @@ def journald_unhealthy_sick():
             node.notices["missedKernel"] = 1
         if minute == 5:
             node.notices["failed"], node.failed = 1, [["systemd-journald.service", "watchdog"]]
-        node.minute(pid=60 + minute if minute in (2, 3, 4) else 64 if minute > 4 else 60)
+        restarts(node, min(max(minute - 1, 0), 2))
+        node.minute(pid=60 if minute < 2 else 62 if minute == 2 else 63)
+
+
+def journald_unhealthy_unasked_sick():
+    node = Index("journald-unhealthy-unasked-sick")
+    for minute in range(8):  # No bus and no socket of systemd: all that is seen is another process.
+        node.minute(pid=60 if minute < 2 else 62 if minute == 2 else 63)
 
 
 def journald_unhealthy_well():
     node = Index("journald-unhealthy-well")
-    for minute in range(8):  # An upgrade starts it anew once; another unit fails.
+    for minute in range(8):  # `fix syslog --apply`, `--undo`, an upgrade and an operator: restarts that somebody asked for. Another unit fails.
         if minute == 5:
             node.notices["failed"], node.failed = 1, [["other.service", "exit-code"]]
-        node.minute(pid=60 if minute < 3 else 99)
+        restarts(node, 0)
+        node.minute(pid=60 + min(minute, 6))
 
 
 if __name__ == "__main__":

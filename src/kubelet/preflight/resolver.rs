@@ -16,12 +16,25 @@ const SEARCH_CHARS: usize = 2048;
 const LINK_LOCAL_PACKETS: usize = 1024;
 
 /// What resolv.conf(5) says.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resolver {
     /// Addresses.
     pub nameservers: Vec<String>,
     /// Domains of the last `search` or `domain`.
     pub searches: Vec<String>,
+    /// `ndots`: a name with fewer dots is tried with every search domain first.
+    pub ndots: usize,
+    /// `timeout`: seconds that a name server has to answer in.
+    pub timeout_s: usize,
+    /// `attempts`: rounds over all name servers.
+    pub attempts: usize,
+}
+
+impl Default for Resolver {
+    /// The C library's own.
+    fn default() -> Self {
+        Self { nameservers: Vec::new(), searches: Vec::new(), ndots: 1, timeout_s: 5, attempts: 2 }
+    }
 }
 
 impl Resolver {
@@ -36,10 +49,24 @@ impl Resolver {
                     resolver.searches = words.filter(|domain| *domain != ".").map(str::to_owned).collect();
                 }
                 Some("domain") => resolver.searches = words.take(1).map(str::to_owned).collect(),
+                Some("options") => words.for_each(|option| resolver.option(option)),
                 _ => {}
             }
         }
         resolver
+    }
+
+    /// One of `options`; more than the C library's most is that.
+    fn option(&mut self, option: &str) {
+        let Some((name, Ok(value))) = option.split_once(':').map(|(name, value)| (name, value.parse::<usize>())) else {
+            return;
+        };
+        match name {
+            "ndots" => self.ndots = value.min(15),
+            "timeout" => self.timeout_s = value.clamp(1, 30),
+            "attempts" => self.attempts = value.clamp(1, 5),
+            _ => {}
+        }
     }
 }
 
@@ -61,6 +88,12 @@ pub(super) const RULES: &[Rule] = &[
         severity: Weight::Advice,
         meaning: "each search domain of the node makes every pod ask more often for each name outside the cluster",
         look: searches,
+    },
+    Rule {
+        code: "resolver-options",
+        severity: Weight::Advice,
+        meaning: "with ndots above 1 whoever gets the node's own resolver settings asks for short names with every search domain first",
+        look: options,
     },
 ];
 
@@ -108,18 +141,45 @@ fn searches(case: &Case<'_>, report: &mut Report<'_>) {
             ),
             "remove those that nobody uses",
         );
-    } else if count > 1 {
+    } else if count > 1 && !case.list("clusterDNS").is_empty() {
+        // Without a cluster DNS kubelet gives the node's settings to all pods: see `options`.
         // A and AAAA, for each domain and for the name as it is.
         let queries = SEARCHES_OF_PODS.saturating_add(count).saturating_add(1).saturating_mul(2);
         report.add(
             "resolvConf",
             format!("search {} in {file}", resolver.searches.join(" ")),
             format!(
-                "few: with ndots:5 a pod asks up to {queries} times for one name outside the cluster, and the {LINK_LOCAL_PACKETS} packets a second \
-                 that EC2 lets through to its DNS are {} such names",
+                "few: pods with dnsPolicy ClusterFirst get ndots:5 from kubelet, whatever options this file has, and ask up to {queries} times for one name \
+                 outside the cluster; the {LINK_LOCAL_PACKETS} packets a second that EC2 lets through to its DNS are {} such names",
                 LINK_LOCAL_PACKETS.checked_div(queries).unwrap_or(0)
             ),
             "remove the domains that nobody uses, let pods write names with a dot at the end or set ndots, or run NodeLocal DNSCache",
         );
     }
+}
+
+fn options(case: &Case<'_>, report: &mut Report<'_>) {
+    let Some((file, resolver)) = file(case) else { return };
+    let (ndots, count) = (resolver.ndots, resolver.searches.len());
+    if ndots < 2 || count == 0 {
+        return;
+    }
+    // A and AAAA, for each domain and for the name as it is.
+    let queries = count.saturating_add(1).saturating_mul(2);
+    let whose = match case.list("clusterDNS").is_empty() {
+        true => "all pods, since kubelet knows no cluster DNS,",
+        false => "pods with dnsPolicy Default (others get ndots:5 from kubelet)",
+    };
+    let (timeout, attempts) = (resolver.timeout_s, resolver.attempts);
+    let servers = resolver.nameservers.len().clamp(1, NAMESERVERS);
+    let longest = timeout.saturating_mul(attempts).saturating_mul(servers);
+    report.add(
+        "resolvConf",
+        format!("options ndots:{ndots} and search {} in {file}", resolver.searches.join(" ")),
+        format!(
+            "ndots:1: {whose} and the node's programs that read this file ask up to {queries} times for a name with fewer than {ndots} dots, and where nobody \
+             answers wait some {longest} s for each (timeout {timeout} s, {attempts} attempts)"
+        ),
+        "remove the option, or the search domains that nobody uses",
+    );
 }

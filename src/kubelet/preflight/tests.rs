@@ -208,8 +208,34 @@ fn the_resolvers_file_is_judged_for_pods() {
     let four = found("nameserver 1.1.1.1\nnameserver 2.2.2.2\nnameserver 3.3.3.3\nnameserver 4.4.4.4\n", "");
     assert!(four.iter().any(|one| one.code == "resolver-nameservers" && one.found.contains("4.4.4.4")), "{four:?}");
     // Three of the cluster, three of the node and the name itself, for A and AAAA.
-    let costly = found("search a.example b.example\nsearch a b c\n", "");
-    assert!(costly.iter().any(|one| one.expected.contains("up to 14 times") && one.expected.contains("are 73 such")));
+    let (three, dns) = ("search a.example b.example\nsearch a b c\noptions ndots:2\n", "clusterDNS: [10.100.0.10]");
+    let costly = found(three, dns);
+    let of =
+        |code: &str| costly.iter().find(|one| one.code == code).map(|one| one.expected.clone()).unwrap_or_default();
+    let pods = of("resolver-searches");
+    assert!(
+        pods.contains("get ndots:5 from kubelet, whatever options this file has, and ask up to 14 times"),
+        "{pods}"
+    );
+    assert!(pods.contains("are 73 such"), "{pods}");
+    // The file's own number is that of those who get the file.
+    let others = of("resolver-options");
+    assert!(others.starts_with("ndots:1: pods with dnsPolicy Default (others get ndots:5"), "{others}");
+    assert!(
+        others.contains("up to 8 times for a name with fewer than 2 dots") && others.contains("some 10 s"),
+        "{others}"
+    );
+    let bare =
+        found("nameserver a\nnameserver b\nsearch x\noptions timeout:2 attempts:9 rotate\noptions ndots:99\n", "");
+    assert_eq!(bare.len(), 1, "{bare:?}");
+    let one = &bare[0].expected;
+    assert!(
+        one.starts_with("ndots:1: all pods, since kubelet knows no cluster DNS, and") && one.contains("15 dots"),
+        "{one}"
+    );
+    assert!(one.contains("some 20 s for each (timeout 2 s, 5 attempts)"), "{one}");
+    assert_eq!(found("search a b c\noptions ndots:x edns0\n", ""), [], "ndots stays 1");
+    assert_eq!(found("nameserver a\noptions ndots:5\n", dns), [], "nothing to search");
     let many = format!("search {}\n", "x.example ".repeat(40));
     assert!(found(&many, "").iter().any(|one| one.found.starts_with("40 search domains")));
     assert!(!found("domain a\nsearch .\nnameserver\n", "").iter().any(|one| one.code != "resolver-searches"));

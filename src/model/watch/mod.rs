@@ -23,7 +23,7 @@ pub use node::{CpuTimes, NodePressure, Pressure, Stall, Thresholds};
 pub use nvme::{Bin, EbsPage, Histogram, NvmeController, NvmeModel, Smart};
 pub use outside::{GroupUse, Offer, OutsidePods, Part, Reserved};
 pub use resources::{
-    Allowances, ClockState, Conntrack, Daemon, FileTable, GroupTasks, Image, Memory, Tasks, UnitState,
+    Allowances, ClockState, Conntrack, Daemon, FileTable, GroupTasks, Image, KUBE_UNITS, Memory, Tasks, UnitState,
 };
 
 use super::Reading;

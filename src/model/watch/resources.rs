@@ -81,6 +81,19 @@ pub struct ClockState {
     pub estimated_error_us: u64,
 }
 
+/// Units of kubelet and of the container runtimes in their several forms, and the name of each one's main process.
+pub const KUBE_UNITS: [(&str, &str); 9] = [
+    ("kubelet.service", "kubelet"),
+    ("containerd.service", "containerd"),
+    ("crio.service", "crio"),
+    ("docker.service", "dockerd"),
+    ("k3s.service", "k3s-server"),
+    ("k3s-agent.service", "k3s-agent"),
+    ("rke2-server.service", "rke2"),
+    ("rke2-agent.service", "rke2"),
+    ("snap.kubelet-eks.daemon.service", "kubelet"),
+];
+
 /// A unit as systemd sees it, in systemd's words.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

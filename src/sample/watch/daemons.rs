@@ -8,7 +8,7 @@ use super::stat;
 use crate::host::Host;
 use crate::model::Reading;
 use crate::model::time::Mono;
-use crate::model::watch::{Daemon, Mount, Sampled};
+use crate::model::watch::{Daemon, JOURNALD, KUBE_UNITS, Mount, Sampled};
 
 /// From one look to the next.
 const EVERY_MS: u64 = 60_000;
@@ -16,15 +16,9 @@ const EVERY_MS: u64 = 60_000;
 const LOOK_AGAIN_MS: u64 = 300_000;
 /// Open files are counted one by one where the table of them has so large a part of the limit.
 const COUNT_FROM_PERCENT: u64 = 70;
-/// Units, and the name of their main process: their cgroups may hold others (a containerd has a shim for each pod).
-const UNITS: [(&str, &str); 14] = [
-    ("kubelet.service", "kubelet"),
-    ("containerd.service", "containerd"),
-    ("crio.service", "crio"),
-    ("docker.service", "dockerd"),
-    ("k3s.service", "k3s-server"),
-    ("k3s-agent.service", "k3s-agent"),
-    ("systemd-journald.service", "systemd-journal"),
+/// Units beside those of kubelet and the runtimes, and the name of their main process: a cgroup may hold others (a containerd has a shim for each pod).
+const OTHERS: [(&str, &str); 8] = [
+    (JOURNALD, "systemd-journal"),
     ("dbus.service", "dbus-daemon"),
     ("dbus-broker.service", "dbus-broker"),
     ("ssh.service", "sshd"),
@@ -66,7 +60,7 @@ impl Source {
 
     fn find(&mut self, host: &Host, root: &str) {
         self.there.clear();
-        for (unit, name) in UNITS {
+        for (unit, name) in KUBE_UNITS.into_iter().chain(OTHERS) {
             let lists = ["system.slice", "runtime.slice"].map(|slice| format!("{root}/{slice}/{unit}/cgroup.procs"));
             let list = lists.into_iter().find(|list| host.exists(Path::new(list)));
             self.there.extend(list.map(|list| (unit, name, list)));
@@ -213,8 +207,16 @@ mod tests {
         process(71, "sleep", 9, 64);
         process(72, "containerd", 8, 64);
         assert_eq!(look(&mut source, 180_002), [(72, 64, 1000, false)]);
+        // Units that come are seen in five minutes; that of a snap, and the one that runs all of rke2, with its containerd beside it.
+        put("sys/fs/cgroup/system.slice/snap.kubelet-eks.daemon.service/cgroup.procs", "80\n");
+        put("sys/fs/cgroup/system.slice/rke2-server.service/cgroup.procs", "81\n82\n");
+        process(80, "kubelet", 9, 128);
+        process(81, "containerd", 9, 64);
+        process(82, "rke2", 9, 32);
+        let found = [(72, 64, 1000, false), (82, 32, 1000, false), (80, 128, 1000, false)];
+        assert_eq!(look(&mut source, 360_002), found);
         put("proc/72/limits", "nothing");
-        source.read(&host, Mono(240_002), false, &mounts, &mut slot);
+        source.read(&host, Mono(420_002), false, &mounts, &mut slot);
         assert!(matches!(slot.reading, Reading::Failed { .. }));
     }
 

@@ -31,7 +31,7 @@ pub(super) struct Source {
     /// Names of the topmost cgroups.
     top: Vec<String>,
     /// The kube daemons' units among all others.
-    units: Vec<&'static str>,
+    units: Vec<String>,
     counts: Counts,
 }
 
@@ -101,7 +101,7 @@ impl Source {
             seen.groups.push(group);
         }
         for unit in self.units.clone() {
-            let Some(group) = self.group(host, root, unit.to_owned())? else { continue };
+            let Some(group) = self.group(host, root, unit)? else { continue };
             let part = self.part(host, root, &group);
             kube = Some(kube.map_or(part, |sum| parts::add(sum, part)));
             system = system.map(|sum| parts::without(sum, part));

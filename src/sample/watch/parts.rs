@@ -6,21 +6,10 @@ use std::path::Path;
 use super::raw::{number, word};
 use crate::host::Host;
 use crate::model::problem::Who;
-use crate::model::watch::{Mount, Part};
+use crate::model::watch::{KUBE_UNITS, Mount, Part};
 
 /// Topmost cgroups of the kube daemons alone.
 const KUBE: [&str; 3] = ["/runtime.slice", "/podruntime.slice", "/podruntime"];
-/// Their units, where they run among all others.
-const UNITS: [&str; 8] = [
-    "/system.slice/kubelet.service",
-    "/system.slice/containerd.service",
-    "/system.slice/crio.service",
-    "/system.slice/docker.service",
-    "/system.slice/k3s.service",
-    "/system.slice/k3s-agent.service",
-    "/system.slice/rke2-server.service",
-    "/system.slice/rke2-agent.service",
-];
 /// More than a node has; past it something is wrong, and time is short.
 const MOST_GROUPS: usize = 5000;
 
@@ -61,9 +50,10 @@ pub(super) fn is_kube(path: &str) -> bool {
     KUBE.contains(&path)
 }
 
-/// The kube daemons' units among all others, those that are there.
-pub(super) fn kube_units(host: &Host, point: &str) -> Vec<&'static str> {
-    UNITS.into_iter().filter(|unit| host.exists(Path::new(&format!("{point}{unit}")))).collect()
+/// The cgroups of the kube daemons' units among all others, those that are there.
+pub(super) fn kube_units(host: &Host, point: &str) -> Vec<String> {
+    let groups = KUBE_UNITS.iter().map(|(unit, _)| format!("/system.slice/{unit}"));
+    groups.filter(|group| host.exists(Path::new(&format!("{point}{group}")))).collect()
 }
 
 /// Both together. Where one of them is not told, neither is their sum: it would fall and rise again like a burst.
@@ -137,6 +127,11 @@ mod tests {
         make(&format!("kubepods/besteffort/pod{uid}/{id}"));
         let point = "/sys/fs/cgroup";
         assert_eq!(containers(&host, point, &["kubepods.slice"]), Ok((1, 2)));
+        make("system.slice/snap.kubelet-eks.daemon.service");
+        make("system.slice/rke2-agent.service");
+        make("system.slice/cron.service");
+        let units = ["/system.slice/rke2-agent.service", "/system.slice/snap.kubelet-eks.daemon.service"];
+        assert_eq!(kube_units(&host, point), units);
         assert_eq!(containers(&host, point, &["kubepods.slice", "kubepods", "kubelet"]), Ok((2, 3)));
     }
 

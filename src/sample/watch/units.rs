@@ -3,25 +3,12 @@
 
 use crate::host::Host;
 use crate::model::Reading;
-use crate::model::watch::UnitState;
+use crate::model::watch::{JOURNALD, KUBE_UNITS, UnitState};
 
-/// kubelet and the container runtimes in their several forms, and the journal.
-const UNITS: [&str; 10] = [
-    "kubelet.service",
-    "containerd.service",
-    "crio.service",
-    "docker.service",
-    "k3s.service",
-    "k3s-agent.service",
-    "rke2-server.service",
-    "rke2-agent.service",
-    "snap.kubelet-eks.daemon.service",
-    "systemd-journald.service",
-];
-
-/// Asks.
+/// Asks of kubelet's, the container runtimes' and the journal's.
 pub(super) fn read(host: &Host) -> Reading<Vec<UnitState>> {
-    match host.units(&UNITS) {
+    let units: Vec<&str> = KUBE_UNITS.iter().map(|(unit, _)| *unit).chain([JOURNALD]).collect();
+    match host.units(&units) {
         Ok(Some(text)) => match parse(&text) {
             Ok(units) => Reading::fresh(units, "systemd"),
             Err(why) => Reading::failed(why),

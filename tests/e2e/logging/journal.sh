@@ -190,6 +190,14 @@ again
 expect "warning JournalCorrupted /var/log/journal"
 rm -f "$store"/*.journal~
 
+echo "-- journald restarted because somebody asks for it, as fix syslog, its undo and upgrades do"
+fresh
+for _ in 1 2 3; do
+    inside systemctl restart systemd-journald
+    again
+done
+expect ""
+
 echo "-- journald killed: its file is left open, and not damaged"
 fresh
 shell 'systemctl kill --signal=KILL systemd-journald'
