@@ -47,7 +47,7 @@ const MAY_WAIT: [&str; 12] =
 /// Images: always full, never written.
 const IMAGES: [&str; 4] = ["squashfs", "iso9660", "erofs", "cramfs"];
 
-/// What is asked only while somebody is to be named.
+/// What is asked more often while somebody is to be named.
 const NAMES: [Request; 2] = [Request::PodNames, Request::Containers];
 
 /// Answers questions, in a probe child. `thresholds` is what the caller knows of kubelet's configuration.
@@ -178,9 +178,9 @@ impl Pending {
             let every = if controller.model == NvmeModel::Other { SELDOM_MS } else { OFTEN_MS };
             all.push((Request::Nvme { controller: controller.name.clone() }, every));
         }
-        if wants.contributors {
-            all.extend(NAMES.map(|request| (request, SELDOM_MS)));
-        }
+        // Also while nobody is to be named: when a disk hangs it is too late to begin, and what takes the answers is locked with the rest.
+        let names_ms = if wants.contributors { SELDOM_MS } else { HOURLY_MS };
+        all.extend(NAMES.map(|request| (request, names_ms)));
         all.push((Request::Thresholds, hourly(&samples.thresholds)));
         all.push((Request::Image, hourly(&samples.image)));
         all.push((Request::Logging, MINUTES_MS));
@@ -193,7 +193,7 @@ impl Pending {
     /// Lets go of mount points and controllers that are no more.
     fn forget(&mut self, all: &[(Request, u64)]) {
         let there: BTreeSet<&Request> = all.iter().map(|(request, _)| request).collect();
-        self.asked.retain(|request, _| there.contains(request) || NAMES.contains(request));
+        self.asked.retain(|request, _| there.contains(request));
         let outstanding = &self.outstanding;
         let before = self.places.len();
         self.places.retain(|path, place| {

@@ -23,7 +23,7 @@ pub fn sources(samples: &Samples) -> Vec<Part> {
         part("cgroup_io", of(&samples.groups, asked)),
         part("process_io", of(&samples.processes, asked)),
         part("blocked_tasks", of(&samples.tasks, "read only while a disk is in trouble")),
-        part("pod_names", of(&samples.names, asked)),
+        part("pod_names", of(&samples.names, probed)),
         part("conntrack", of(&samples.conntrack, "")),
         part("tasks", of(&samples.task_room, "")),
         part("open_files", of(&samples.files, "")),
