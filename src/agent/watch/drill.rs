@@ -5,12 +5,15 @@ use super::ask::Ask;
 use super::daemon::delayed;
 use super::desk::Desk;
 use super::engine::Engine;
+use super::envoy::Envoy;
 use super::lines;
 use super::saved::{Past, Saved};
+use crate::agent::Settings;
+use crate::cluster::{Errand, Fetched, Look};
 use crate::host::Log;
 use crate::metrics;
 use crate::model::Reading;
-use crate::model::status::{Part, Standing};
+use crate::model::status::{Part, Standing, Status};
 use crate::model::time::{Mono, Now, Wall};
 use crate::model::watch::{
     Allowances, Answer, BlockDevice, BlockedTask, Conntrack, CpuTimes, Daemon, Dev, DiskCounters, EbsPage, ExtErrors,
@@ -70,6 +73,18 @@ fn stuck() {
     desk.answered(1);
     desk.forget();
     std::hint::black_box(pending.take(KernelLog::default()));
+}
+
+/// What a node without an API server finds out once a minute, also while its disk hangs: that there is still none.
+pub(super) fn alone(settings: &Settings) {
+    let word = || "drill".to_owned();
+    let mut envoy = Envoy::named(word(), word(), settings, None, Past::default());
+    let errand = Errand::Look { asked: None };
+    for _ in 0..2 {
+        let none = Fetched::Look(Look::None(word()));
+        envoy.learned(&errand, serde_json::to_value(none).unwrap_or_default());
+        envoy.show(&mut Status::default(), &Log::nowhere());
+    }
 }
 
 /// How sick the node is in a turn: quiet at first, then everything at once, then well.

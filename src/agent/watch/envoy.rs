@@ -56,7 +56,13 @@ impl Envoy {
         Self::named(hostname.trim().to_ascii_lowercase(), boot_id.to_owned(), settings, shut, kept)
     }
 
-    fn named(hostname: String, boot_id: String, settings: &Settings, shut: Option<&'static str>, kept: Past) -> Self {
+    pub(super) fn named(
+        hostname: String,
+        boot_id: String,
+        settings: &Settings,
+        shut: Option<&'static str>,
+        kept: Past,
+    ) -> Self {
         let shared = Shared::new(hostname, boot_id, settings, kept);
         let shut = shut.or_else(|| (!settings.cluster.enabled).then_some("cluster.enabled is false"));
         Self { shut, shared: Rc::new(shared), task: None, told: String::new(), begun: false, failed: 0 }

@@ -76,6 +76,9 @@ impl Daemon {
         self.log.rehearse();
         self.save();
         drill::play();
+        if self.envoy.is_some() {
+            drill::alone(&self.settings);
+        }
         if let Err(why) = host::memory::lock(what) {
             self.log.line(
                 Priority::Notice,
