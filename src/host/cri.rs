@@ -5,20 +5,21 @@
 //! it is.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::future::poll_fn;
+use std::path::Path;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http2;
 use hyper::{HeaderMap, Request};
-use hyper_util::rt::{TokioExecutor, TokioIo};
 use prost::Message;
-use tokio::net::UnixStream;
 
 use super::error::{HostError, HostResult, Reason};
-use super::http::ask_within;
 use super::root::Host;
+use super::wire::{Tasks, Wire, ask_within};
 use crate::model::watch::PodName;
 
 /// containerd's, CRI-O's, that of k3s and rke2, and Docker's adapter. Docker's own containerd has the first one too, and no such service on it.
@@ -77,7 +78,7 @@ impl Host {
         let told = self.told(ACT, Path::new("/containers"), || {
             let mut why = None;
             for path in SOCKETS {
-                match ask_within(PATIENCE, || ask(self.outside_path(Path::new(path)))) {
+                match ask_within(PATIENCE, ask(&self.outside_path(Path::new(path)))) {
                     Ok(Some(pods)) => return Ok(Some(serde_json::to_string(&pods).unwrap_or_default())),
                     Ok(None) => {}
                     Err(error) => {
@@ -97,14 +98,15 @@ impl Host {
 }
 
 /// One question on a connection of its own; nothing where there is no such socket.
-async fn ask(path: PathBuf) -> Result<Option<Vec<PodName>>, String> {
-    let stream = match UnixStream::connect(path).await {
-        Ok(stream) => stream,
+async fn ask(path: &Path) -> Result<Option<Vec<PodName>>, String> {
+    let wire = match Wire::unix(path) {
+        Ok(wire) => wire,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error.to_string()),
     };
     let words = |error: hyper::Error| error.to_string();
-    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.map_err(words)?;
+    let tasks = Tasks::default();
+    let (mut sender, connection) = http2::handshake(tasks.clone(), wire).await.map_err(words)?;
     let question = Question { filter: Some(Filter { state: Some(State { state: RUNNING }) }) }.encode_to_vec();
     let request = Request::post(METHOD)
         .header("content-type", "application/grpc")
@@ -121,15 +123,24 @@ async fn ask(path: PathBuf) -> Result<Option<Vec<PodName>>, String> {
         outcome(body.trailers().filter(|trailers| trailers.contains_key("grpc-status")).unwrap_or(&first.headers))?;
         read(&body.to_bytes())
     };
-    tokio::pin!(answer);
-    tokio::select! {
-        biased;
-        done = &mut answer => done.map(Some),
-        ended = connection => {
-            ended.map_err(words)?;
-            answer.await.map(Some)
+    let (mut answer, mut connection) = (pin!(answer), pin!(connection));
+    let mut ended = false;
+    poll_fn(|context| {
+        if let Poll::Ready(done) = answer.as_mut().poll(context) {
+            return Poll::Ready(done.map(Some));
         }
-    }
+        tasks.poll(context);
+        // What came before its end is still to be read.
+        if !ended && let Poll::Ready(end) = connection.as_mut().poll(context) {
+            if let Err(error) = end {
+                return Poll::Ready(Err(words(error)));
+            }
+            ended = true;
+            context.waker().wake_by_ref();
+        }
+        Poll::Pending
+    })
+    .await
 }
 
 fn head(message: &[u8]) -> [u8; HEAD] {

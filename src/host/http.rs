@@ -12,25 +12,12 @@ use tokio::net::TcpStream;
 
 const MOST_BODY: usize = 16 << 10;
 
-/// What `asking` comes to, on a runtime of its own, within `budget` in all. Probe children are forked inside the daemon's runtime, and take it to be theirs:
-/// a thread does not.
-pub fn ask_within<T: Send, F: Future<Output = Result<T, String>>>(
-    budget: Duration,
-    asking: impl FnOnce() -> F + Send,
-) -> Result<T, String> {
-    let ask = || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
-        let runtime = runtime.map_err(|error| error.to_string())?;
-        let answer = runtime.block_on(async { tokio::time::timeout(budget, asking()).await });
-        answer.unwrap_or_else(|_| Err(format!("it did not answer within {} s", budget.as_secs())))
-    };
-    if tokio::runtime::Handle::try_current().is_err() {
-        return ask();
-    }
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().spawn_scoped(scope, ask).map_err(|error| error.to_string())?;
-        thread.join().unwrap_or_else(|_| Err("it broke off; this is a bug of node-steward".to_owned()))
-    })
+/// What `asking` comes to, on a runtime of its own, within `budget` in all.
+pub fn ask_within<T>(budget: Duration, asking: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
+    let answer =
+        runtime.map_err(|error| error.to_string())?.block_on(async { tokio::time::timeout(budget, asking).await });
+    answer.unwrap_or_else(|_| Err(format!("it did not answer within {} s", budget.as_secs())))
 }
 
 /// One request on a connection of its own; the body of a success, trimmed.
@@ -64,39 +51,5 @@ pub async fn request(
             ended.map_err(|error| error.to_string())?;
             answer.await
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use nix::sys::wait::{WaitStatus, waitpid};
-    use nix::unistd::{ForkResult, fork};
-
-    use super::*;
-
-    #[test]
-    #[allow(unsafe_code)] // As the probe helper does.
-    fn a_child_that_was_forked_inside_a_runtime_asks_as_well() {
-        let root = tempfile::tempdir().unwrap();
-        let path = root.path().join("socket");
-        let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            // SAFETY: the child asks, and ends without unwinding.
-            match unsafe { fork() }.unwrap() {
-                ForkResult::Child => {
-                    let connect = || async {
-                        tokio::net::UnixStream::connect(&path).await.map(drop).map_err(|error| error.to_string())
-                    };
-                    let answer = std::panic::catch_unwind(|| ask_within(Duration::from_secs(5), connect));
-                    // SAFETY: nothing is to be flushed.
-                    unsafe { nix::libc::_exit(if matches!(answer, Ok(Ok(()))) { 0 } else { 1 }) }
-                }
-                ForkResult::Parent { child } => {
-                    assert_eq!(waitpid(child, None), Ok(WaitStatus::Exited(child, 0)));
-                    listener.accept().unwrap();
-                }
-            }
-        });
     }
 }

@@ -32,6 +32,7 @@ mod signals;
 mod tape;
 mod told;
 mod watched;
+mod wire;
 mod write;
 
 pub use error::{HostError, HostResult, Reason};

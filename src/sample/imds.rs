@@ -18,7 +18,7 @@ pub const BUDGET: Duration = Duration::from_secs(2);
 
 /// Asks the service at `address` for the instance type.
 pub fn instance_type(address: SocketAddr) -> Reading<String> {
-    match ask_within(BUDGET, || ask(address)) {
+    match ask_within(BUDGET, ask(address)) {
         Ok(name) => Reading::fresh(name, format!("IMDSv2 at {address}")),
         Err(why) => Reading::failed(format!("IMDSv2 at {address}: {why}")),
     }

@@ -23,7 +23,7 @@ pub fn read(host: &Host) -> Reading<KubeProxy> {
     if !host.is_real() {
         return Reading::absent("nobody is asked for a recording");
     }
-    let mode = match ask_within(BUDGET, || request(ADDRESS, Method::GET, "/proxyMode", &[])) {
+    let mode = match ask_within(BUDGET, request(ADDRESS, Method::GET, "/proxyMode", &[])) {
         Ok(mode) => mode,
         Err(why) => return Reading::absent(format!("kube-proxy does not answer at {ADDRESS}: {why}")),
     };

@@ -7,6 +7,7 @@ use hyper::body::Frame;
 use hyper::server::conn::http2 as server;
 use hyper::service::service_fn;
 use hyper::{Response, body::Incoming};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::UnixListener;
 
 use super::*;
@@ -53,7 +54,7 @@ fn asked(body: Vec<u8>, status: Option<&'static str>) -> (Result<Option<Vec<PodN
                 .await;
             std::future::pending::<()>().await;
         };
-        let answer = tokio::select! { answer = ask(path.clone()) => answer, () = serve => unreachable!() };
+        let answer = tokio::select! { answer = ask(&path) => answer, () = serve => unreachable!() };
         (answer, hears.recv().await.unwrap())
     })
 }
@@ -102,7 +103,7 @@ fn what_is_no_list_is_an_error() {
 fn no_socket_is_nothing_and_a_dead_one_an_error() {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("cri.sock");
-    let once = || ask_within(PATIENCE, || ask(path.clone()));
+    let once = || ask_within(PATIENCE, ask(&path));
     assert_eq!(once(), Ok(None));
     let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
     // Taken, and never answered.

@@ -179,7 +179,8 @@ impl Pending {
             all.push((Request::Nvme { controller: controller.name.clone() }, every));
         }
         // Also while nobody is to be named: when a disk hangs it is too late to begin, and what takes the answers is locked with the rest.
-        let names_ms = if wants.contributors { SELDOM_MS } else { HOURLY_MS };
+        let soon = wants.contributors || matches!(samples.names.reading, Reading::Failed { .. });
+        let names_ms = if soon { SELDOM_MS } else { HOURLY_MS };
         all.extend(NAMES.map(|request| (request, names_ms)));
         all.push((Request::Thresholds, hourly(&samples.thresholds)));
         all.push((Request::Image, hourly(&samples.image)));

@@ -58,6 +58,8 @@ mount -t tmpfs -o ro hidden /var/log/pods
 mount -t tmpfs -o ro hidden /var/log/containers
 systemctl restart node-steward
 await 30 "the next run has the baseline" baseline
+by_runtime() { status | jq -c '.sources[] | select(.name == "pod_names")' | tee /dev/stderr | jq -e '.state == "working"'; }
+await 150 "the runtime has told its containers" by_runtime
 
 # Two known writers (the steady pod, a unit) and a hidden one: a process in the root cgroup, which no cgroup's io.stat counts. Together they ask
 # for more than the quota, so that shares are looked for; what the hidden one wrote in just those windows is read from its own counters.
